@@ -1,0 +1,242 @@
+"""The only file that knows NumPy from CuPy.
+
+Everything above this floor computes through a `Backend`: an array library's own functions under their NumPy names
+(``xp.exp``, ``xp.linalg.inv``), plus the few things that every library spells differently (`Backend.erf`,
+`Backend.scatter_add`, `Backend.generator`, …). Two rules keep the floors above honest:
+
+* ops follow their inputs: `of` finds the backend of an array by its type, with one dictionary look-up;
+* new arrays live where `use` says: NumPy unless the user chose otherwise.
+
+A third library joins by a subclass and a line in `register`. The test-suite does just that with a strict stand-in for CuPy.
+"""
+import contextvars
+import difflib
+import importlib
+import importlib.util
+
+import numpy as np
+
+
+class BackendError(RuntimeError):
+    """A backend was asked for that is unknown, not installed, or has no device."""
+
+
+class Backend:
+    """An array library: its functions under their NumPy names, and a common spelling for what differs.
+
+    Attributes: ``name``; ``array_type``, the class of its arrays; ``linalg`` and every public name of ``module``.
+    """
+    fuses = False     # does `fuse` compile?
+
+    def __init__(self, name, module, array_type):
+        vars(self).update({key: value for key, value in vars(module).items() if not key.startswith("_")})
+        self.name, self.module, self.array_type = name, module, array_type
+
+    def __repr__(self):
+        return f"<minigen backend {self.name}>"
+
+    # ---- moving --------------------------------------------------------------------------------------------------
+    def to_numpy(self, array):
+        """Copy an array of this backend to a NumPy array on the host (waits for the device)."""
+        raise NotImplementedError
+
+    def from_numpy(self, array):
+        """Copy a NumPy array to this backend."""
+        raise NotImplementedError
+
+    def view(self, array):
+        """Return what may be shown to the world: a read-only view where the library has one, else a copy."""
+        raise NotImplementedError
+
+    def device(self, array):
+        """Name the device of an array: ``"cpu"``, ``"cuda:0"``."""
+        return "cpu"
+
+    # ---- what is spelled differently ------------------------------------------------------------------------------
+    special = "scipy.special"        # the module that holds erf, gammaln, polygamma
+    triangular = "scipy.linalg"      # the module that holds solve_triangular
+
+    def _from(self, module, function):
+        return getattr(importlib.import_module(module), function)
+
+    def erf(self, x):
+        return self._from(self.special, "erf")(x)
+
+    def lgamma(self, x):
+        return self._from(self.special, "gammaln")(x)
+
+    def polygamma(self, n, x):
+        """ψ⁽ⁿ⁾(x), the n-th derivative of digamma, in x's dtype."""
+        special = self._from
+        if n == 0:
+            return special(self.special, "digamma")(x)
+        return special(self.special, "polygamma")(n, x).astype(x.dtype, copy=False)
+
+    def solve_triangular(self, a, b, lower, trans):
+        """Solve a x = b (``trans``: aᵀ x = b) for one (D, D) triangular a and a (D, K) right side."""
+        solve = self._from(self.triangular, "solve_triangular")
+        return solve(a, b, lower=lower, trans=1 if trans else 0, check_finite=False)
+
+    def scatter_add(self, target, index, values):
+        """target[index] += values in place, adding once for every repetition of an index."""
+        raise NotImplementedError
+
+    def generator(self, seed):
+        """The library's own random generator; `minigen.random` wraps it."""
+        raise NotImplementedError
+
+    def fuse(self, function):
+        """Compile an elementwise function into one kernel where the library can; return it unchanged elsewhere."""
+        return function
+
+    def synchronize(self):
+        """Wait until all queued work is done (nothing to wait for on a CPU)."""
+
+    def memory(self):
+        """(free, total) bytes on the device, or None where the library has no device of its own."""
+
+
+class NumpyBackend(Backend):
+    """NumPy on the CPU: the reference."""
+
+    def __init__(self):
+        super().__init__("numpy", np, np.ndarray)
+
+    def to_numpy(self, array):
+        return np.array(array)
+
+    def from_numpy(self, array):
+        return np.array(array)
+
+    def view(self, array):
+        view = array.view()
+        view.flags.writeable = False
+        return view
+
+    def scatter_add(self, target, index, values):
+        np.add.at(target, index, values)
+
+    def generator(self, seed):
+        return np.random.default_rng(seed)
+
+
+class CupyBackend(Backend):
+    """CuPy on one CUDA device. Raises BackendError when CuPy is absent or finds no GPU."""
+    fuses = True
+    special, triangular = "cupyx.scipy.special", "cupyx.scipy.linalg"
+
+    def __init__(self):
+        if importlib.util.find_spec("cupy") is None:
+            raise BackendError("backend 'cupy' needs CuPy, which is not installed: "
+                               "pip install 'minigen[cuda12]' (or cuda13), or stay with mg.use('numpy')")
+        cupy = importlib.import_module("cupy")
+        try:
+            devices = cupy.cuda.runtime.getDeviceCount()
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            raise BackendError(f"backend 'cupy': CuPy {cupy.__version__} is installed but finds no usable GPU "
+                               f"({error}); check the driver with nvidia-smi, or stay with mg.use('numpy')") from None
+        if devices == 0:
+            raise BackendError(f"backend 'cupy': CuPy {cupy.__version__} is installed but this machine has no GPU; "
+                               "stay with mg.use('numpy')")
+        super().__init__("cupy", cupy, cupy.ndarray)
+
+    def to_numpy(self, array):
+        return self.module.asnumpy(array)
+
+    def from_numpy(self, array):
+        return self.module.asarray(array)
+
+    def view(self, array):
+        return array.copy()
+
+    def device(self, array):
+        return f"cuda:{array.device.id}"
+
+    def scatter_add(self, target, index, values):
+        self.module.add.at(target, index, values)
+
+    def generator(self, seed):
+        return self.module.random.default_rng(seed)
+
+    def fuse(self, function):
+        return self.module.fuse(function)
+
+    def synchronize(self):
+        self.module.cuda.Device().synchronize()
+
+    def memory(self):
+        return self.module.cuda.runtime.memGetInfo()
+
+
+# ---- the register ----------------------------------------------------------------------------------------------------
+_makers = {}         # name -> function that makes the backend, at its first use
+_loaded = {}         # name -> backend
+BY_TYPE = {}        # type of array (or of a NumPy scalar) -> backend
+
+
+def register(name, make):
+    """Make a backend known under ``name``; ``make()`` returns it and is called once, at its first use."""
+    _makers[name] = make
+
+
+def get(name):
+    """Return the backend called ``name``. Raises BackendError if it is unknown or cannot run here."""
+    if name not in _loaded:
+        if name not in _makers:
+            near = difflib.get_close_matches(str(name), _makers, 1)
+            raise BackendError(f"no backend is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+                               + f" Known: {', '.join(sorted(_makers))}")
+        backend = _makers[name]()
+        _loaded[name] = BY_TYPE[backend.array_type] = backend
+    return _loaded[name]
+
+
+def names():
+    """The names of all registered backends."""
+    return sorted(_makers)
+
+
+def of(array):
+    """Return the backend an array lives on, or None for anything that is not an array (a Python number, a list)."""
+    backend = BY_TYPE.get(type(array))
+    if backend is None:
+        for kind, candidate in BY_TYPE.items():
+            if isinstance(array, kind):          # a subclass, such as np.memmap
+                return candidate
+    return backend
+
+
+register("numpy", NumpyBackend)
+register("cupy", CupyBackend)
+_numpy = get("numpy")
+BY_TYPE.update({scalar: _numpy for scalar in set(np.sctypeDict.values())})     # 0-d results are NumPy scalars
+
+_default = "numpy"                                                      # of the process
+_chosen = contextvars.ContextVar("minigen_backend", default=None)       # of a ``with`` block
+
+
+class use:
+    """Choose where new tensors live: ``mg.use("cupy")`` from here on, ``with mg.use("numpy"):`` for one block.
+
+    The call sets the default of the whole process; the block is local to its thread. Ops follow their inputs whatever
+    is chosen. Raises BackendError if the backend is unknown, not installed, or has no device.
+    """
+
+    def __init__(self, name):
+        global _default
+        self.backend = get(name)
+        self._before, _default = _default, self.backend.name
+        self._token = _chosen.set(self.backend.name)
+
+    def __enter__(self):
+        global _default
+        _default = self._before          # a block leaves the process as it was
+        return self.backend
+
+    def __exit__(self, *exception):
+        _chosen.reset(self._token)
+
+
+def current():
+    """The backend on which new tensors are made."""
+    return get(_chosen.get() or _default)

@@ -1,0 +1,28 @@
+"""What every test shares: where arrays live, and how hypothesis draws.
+
+``MINIGEN_TEST_BACKEND`` names the one backend to test (``cupy`` on a GPU); without it, NumPy and the strict stand-in for CuPy.
+"""
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")          # no windows; before matplotlib is imported
+
+import minigen as mg  # noqa: E402  (before NumPy, as minigen.levers asks)
+
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+import strict  # noqa: E402
+
+mg.backend.register("strict", strict.StrictBackend)
+CHOSEN = os.environ.get("MINIGEN_TEST_BACKEND")
+
+hypothesis.settings.register_profile(
+    "minigen", derandomize=True, deadline=None, max_examples=25,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("minigen")
+
+
+@pytest.fixture(params=[CHOSEN] if CHOSEN else ["numpy", "strict"])
+def backend(request):
+    """The name of the backend on which new tensors are made during the test."""
+    with mg.use(request.param):
+        yield request.param
