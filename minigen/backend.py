@@ -67,10 +67,10 @@ class Backend:
 
     def polygamma(self, n, x):
         """ψ⁽ⁿ⁾(x), the n-th derivative of digamma, in x's dtype."""
-        special = self._from
         if n == 0:
-            return special(self.special, "digamma")(x)
-        return special(self.special, "polygamma")(n, x).astype(x.dtype, copy=False)
+            return self._from(self.special, "digamma")(x)
+        order = self.full((), n, dtype=x.dtype)                     # CuPy's polygamma takes arrays alone
+        return self._from(self.special, "polygamma")(order, x).astype(x.dtype, copy=False)
 
     def solve_triangular(self, a, b, lower, trans):
         """Solve a x = b (``trans``: aᵀ x = b) for one (D, D) triangular a and a (D, K) right side."""
@@ -129,7 +129,11 @@ class CupyBackend(Backend):
         if importlib.util.find_spec("cupy") is None:
             raise BackendError("backend 'cupy' needs CuPy, which is not installed: "
                                "pip install 'minigen[cuda12]' (or cuda13), or stay with mg.use('numpy')")
-        cupy = importlib.import_module("cupy")
+        try:
+            cupy = importlib.import_module("cupy")
+        except ImportError as error:
+            raise BackendError(f"backend 'cupy': CuPy is installed but cannot be imported ({error}); "
+                               "reinstall it, or stay with mg.use('numpy')") from None
         try:
             devices = cupy.cuda.runtime.getDeviceCount()
         except cupy.cuda.runtime.CUDARuntimeError as error:
@@ -211,7 +215,7 @@ register("cupy", CupyBackend)
 _numpy = get("numpy")
 BY_TYPE.update({scalar: _numpy for scalar in set(np.sctypeDict.values())})     # 0-d results are NumPy scalars
 
-_default = "numpy"                                                      # of the process
+_calls = []                                                             # of `use`: the last one holds for the process
 _chosen = contextvars.ContextVar("minigen_backend", default=None)       # of a ``with`` block
 
 
@@ -223,14 +227,12 @@ class use:
     """
 
     def __init__(self, name):
-        global _default
         self.backend = get(name)
-        self._before, _default = _default, self.backend.name
         self._token = _chosen.set(self.backend.name)
+        _calls.append(self)
 
     def __enter__(self):
-        global _default
-        _default = self._before          # a block leaves the process as it was
+        _calls.remove(self)              # a block, not a call: the process stays as it was
         return self.backend
 
     def __exit__(self, *exception):
@@ -239,4 +241,4 @@ class use:
 
 def current():
     """The backend on which new tensors are made."""
-    return get(_chosen.get() or _default)
+    return get(_chosen.get() or (_calls[-1].backend.name if _calls else "numpy"))

@@ -175,7 +175,7 @@ def primitive(forward):
         if mode.arrays and not tensors:
             return out
         if type(out) is not xp.array_type:
-            out = xp.asarray(out)
+            out = (backend.BY_TYPE.get(type(out)) or xp).asarray(out)               # a scalar, or moved by `to`
         result = Tensor(out)
         if op.view and out.base is not None and isinstance(args[0], Tensor):
             result._version = args[0]._version                                  # one memory, one count of its changes

@@ -294,7 +294,7 @@ class StrictBackend(_Backend):
         return "strict:0"
 
     def _from(self, module, function):
-        return guard(super()._from(module, function), function)
+        return guard(super()._from(module, function), function, sequences=False, array_first=True)
 
     def scatter_add(self, target, index, values):
         self.module.add.at(target, index, values)

@@ -1,11 +1,13 @@
 """Primitives by family, and the table that gives Tensor its operators and methods.
 
-Read them in this order: elementwise, activations, reduce, shape, index, linalg, einsum; each stands on those before it.
+Read them in this order: piecewise, elementwise, activations, reduce, scan, shape, join, index, linalg, einsum; each
+stands on those before it.
 """
-from minigen.ops import activations, create, einsum as _einsum, elementwise, index, linalg, reduce, shape
+from minigen.ops import (activations, create, einsum as _einsum, elementwise, index, join, linalg, piecewise, reduce, scan,
+                         shape)
 from minigen.ops.methods import attach
 
-_families = (elementwise, activations, create, reduce, shape, index, linalg, _einsum)
+_families = (create, piecewise, elementwise, activations, reduce, scan, shape, join, index, linalg, _einsum)
 __all__ = sorted({name for family in _families for name in family.__all__})
 globals().update({name: getattr(family, name) for family in _families for name in family.__all__})
 attach(globals())

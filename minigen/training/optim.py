@@ -70,8 +70,7 @@ class Optimizer:
         for parameter, state in zip(self.parameters, self.state):
             if parameter.grad is not None:
                 state["t"] += 1
-                array, gradient = parameter._array, parameter.grad._array
-                self._change(backend.of(array), array, gradient, state, lr)
+                self._change(self._home(parameter, state), parameter._array, parameter.grad._array, state, lr)
                 parameter._version[0] += 1
         self.steps += 1
 
@@ -127,6 +126,14 @@ class Optimizer:
         xp = backend.of(parameter._array)
         return {"t": 0, **{slot: xp.zeros(parameter.shape, dtype=parameter.dtype) for slot in self.slots}}
 
+    def _home(self, parameter, state):
+        """The backend where parameter, gradient and state live together."""
+        homes = {backend.of(a) for a in (parameter._array, parameter.grad._array, *(state[slot] for slot in self.slots))}
+        if len(homes) > 1:
+            raise TypeError(f"{self._name}: a parameter, its gradient and its state live on different devices "
+                            f"({', '.join(sorted(h.name for h in homes))}); make the optimiser after moving the model")
+        return homes.pop()
+
     def _checked(self, parameters):
         if hasattr(parameters, "parameters"):
             raise TypeError(f"{self._name}: got a module; pass its parameters: {self._name}(model.parameters(), lr=…)")
@@ -164,16 +171,22 @@ def _describe(i, parameter):
 
 # ---- stochastic gradient descent -------------------------------------------------------------------------------------
 @Blockwise
-def _sgd(xp, theta, g, lr, weight_decay):
-    theta -= lr * (g + weight_decay * theta if weight_decay else g)             # Eqs. (1), (3) with μ = 0
+def _sgd(xp, theta, g, lr):
+    theta -= lr * g                                                             # Eq. (3), μ = 0
 
 
 @Blockwise
-def _sgd_momentum(xp, theta, g, b, lr, momentum, nesterov, weight_decay):
-    g = g + weight_decay * theta if weight_decay else g                         # Eq. (1)
+def _heavy_ball(xp, theta, g, b, lr, momentum):
     b *= momentum
     b += g                                                                      # Eq. (2)
-    theta -= lr * (g + momentum * b if nesterov else b)                         # Eq. (3)
+    theta -= lr * b                                                             # Eq. (3)
+
+
+@Blockwise
+def _nesterov(xp, theta, g, b, lr, momentum):
+    b *= momentum
+    b += g                                                                      # Eq. (2)
+    theta -= lr * (g + momentum * b)                                            # Eq. (3), looking ahead
 
 
 class SGD(Optimizer):
@@ -192,10 +205,13 @@ class SGD(Optimizer):
         super().__init__(parameters, lr)
 
     def _change(self, xp, theta, g, state, lr):
+        if self.weight_decay:
+            g = g + self.weight_decay * theta                                   # Eq. (1)
         if self.momentum:
-            _sgd_momentum(xp, (theta, g, state["b"]), lr, self.momentum, self.nesterov, self.weight_decay)
+            kernel = _nesterov if self.nesterov else _heavy_ball
+            kernel(xp, (theta, g, state["b"]), lr, self.momentum)
         else:
-            _sgd(xp, (theta, g), lr, self.weight_decay)
+            _sgd(xp, (theta, g), lr)
 
 
 # ---- adaptive step sizes ---------------------------------------------------------------------------------------------
@@ -224,14 +240,18 @@ class RMSprop(Optimizer):
 
 
 @Blockwise
-def _adam(xp, theta, g, M, V, rate, beta1, beta2, eps, shrink):
+def _adam(xp, theta, g, M, V, rate, beta1, beta2, eps):
     M *= beta1
     M += g                                                                      # Eq. (10)
     V *= beta2
     V += g * g                                                                  # Eq. (10)
-    if shrink != 1:
-        theta *= shrink                                                         # Eq. (12)
     theta -= rate * (M / (xp.sqrt(V) + eps))                                    # Eq. (11)
+
+
+@Blockwise
+def _adamw(xp, theta, g, M, V, rate, beta1, beta2, eps, keep):
+    theta *= keep                                                               # Eq. (12)
+    _adam.update(xp, theta, g, M, V, rate, beta1, beta2, eps)
 
 
 class Adam(Optimizer):
@@ -241,7 +261,6 @@ class Adam(Optimizer):
         betas: (β₁, β₂) in [0, 1), the memories of the first and second moment. eps: ε ≥ 0, added outside the root.
     """
     slots = ("M", "V")
-    weight_decay = 0.0
 
     def __init__(self, parameters, lr=1e-3, *, betas=(0.9, 0.999), eps=1e-8):
         self._wants(beta1=(betas[0], 0, 1), beta2=(betas[1], 0, 1), eps=(eps, 0, math.inf))
@@ -249,10 +268,14 @@ class Adam(Optimizer):
         super().__init__(parameters, lr)
 
     def _change(self, xp, theta, g, state, lr):
-        (beta1, beta2), t = self.betas, state["t"]
+        _adam(xp, (theta, g, state["M"], state["V"]), *self._numbers(state["t"], lr))
+
+    def _numbers(self, t, lr):
+        """The numbers of Eqs. (10)-(11) at step t: η a / c, β₁, β₂, ε / c."""
+        beta1, beta2 = self.betas
         a = (1 - beta1) / (1 - beta1 ** t)                                      # m̂ = a M
         c = math.sqrt((1 - beta2) / (1 - beta2 ** t))                           # √v̂ = c √V
-        _adam(xp, (theta, g, state["M"], state["V"]), lr * a / c, beta1, beta2, self.eps / c, 1 - lr * self.weight_decay)
+        return lr * a / c, beta1, beta2, self.eps / c
 
 
 class AdamW(Adam):
@@ -266,3 +289,7 @@ class AdamW(Adam):
         self._wants(weight_decay=(weight_decay, 0, math.inf))
         self.weight_decay = weight_decay
         super().__init__(parameters, lr, betas=betas, eps=eps)
+
+    def _change(self, xp, theta, g, state, lr):
+        arrays = (theta, g, state["M"], state["V"])
+        _adamw(xp, arrays, *self._numbers(state["t"], lr), 1 - lr * self.weight_decay)

@@ -1,0 +1,129 @@
+"""What every distribution can do, and how its axes are named.
+
+The shape of a draw is read from the right:
+
+    sample size (S, …)  +  batch (N, …)  +  event (H, W, C or D or nothing)
+
+* **event**: the axes of one outcome. `Distribution.log_prob` and `Distribution.entropy` sum over them. How many there are is the
+  argument ``event_ndim``: 1 for vectors of features, 3 for images, 0 for plain numbers. Entries of one event are independent.
+* **batch**: the axes of the parameters in front of it: different distributions of one family, one result for each.
+* **sample size**: what ``sample(size)`` puts in front: independent draws from each.
+
+    p = Normal(mean, log_std)           # both (128, 20): a batch of 128 Gaussians in 20 dimensions
+    z = p.sample(5, rng=rng)            # (5, 128, 20)
+    p.log_prob(z)                       # (5, 128), in nats
+
+Parameters are Tensors, and gradients flow to them through log_prob, entropy and KL. They flow through `sample` too where
+``reparameterised`` is True: the draw is then a smooth function of the parameters and of noise, which can be given as ``eps``.
+"""
+import numpy as np
+
+from minigen.ops.reduce import broadcast_to
+from minigen.random import as_generator
+from minigen.tensor import Tensor, tensor
+
+
+class Distribution:
+    """Base class. A family sets its shapes with ``_set_shapes`` and defines the methods with an underscore.
+
+    Attributes:
+        batch_shape, event_shape: tuples. event_ndim: the number of event axes.
+        reparameterised: whether gradients flow through `sample`.
+        mean, variance: of each entry, of shape batch + event; where the family has them.
+    """
+    reparameterised = False
+
+    def _set_shapes(self, shape, event_ndim):
+        """Split the shape of the parameters into batch and event."""
+        if event_ndim < 0 or event_ndim > len(shape):
+            raise ValueError(f"{type(self).__name__}: event_ndim={event_ndim} asks for that many axes, but the parameters have shape "
+                             f"{tuple(shape)}; pass event_ndim=0 for plain numbers, or parameters with more axes")
+        cut = len(shape) - event_ndim
+        self.batch_shape, self.event_shape, self.event_ndim = tuple(shape[:cut]), tuple(shape[cut:]), event_ndim
+
+    # ---- what a family defines -----------------------------------------------------------------------------------
+    def _log_prob(self, x):
+        """log p of each entry, before the sum over the event."""
+        raise NotImplementedError(f"{type(self).__name__}: it defines no log_prob")
+
+    def _entropy(self):
+        """The entropy of each entry, before the sum over the event."""
+        raise NotImplementedError(f"{type(self).__name__}: it has no entropy in closed form")
+
+    def _noise(self, rng, shape):
+        """The noise from which a draw of this shape is made."""
+        raise NotImplementedError(f"{type(self).__name__}: it cannot be sampled")
+
+    def _draw(self, eps):
+        """The draw made from this noise."""
+        raise NotImplementedError(f"{type(self).__name__}: it cannot be sampled")
+
+    def _noise_shape(self, shape):
+        """The shape of the noise for a draw of this shape."""
+        return shape
+
+    # ---- what users call -----------------------------------------------------------------------------------------
+    def log_prob(self, x):
+        """log p(x) in nats, summed over the event: (…, *batch, *event) → (…, *batch).
+
+        ``x`` broadcasts against the batch, never against the event. Raises ValueError if its event axes differ.
+        """
+        x = x if isinstance(x, Tensor) else tensor(x)
+        lead = x.ndim - self.event_ndim
+        if lead < 0 or x.shape[lead:] != self.event_shape or not _broadcast(x.shape[:lead], self.batch_shape):
+            raise ValueError(f"log_prob: {self!r} wants x of shape (…, *batch, *event), got {x.shape}")
+        return self.sum_event(self._log_prob(x))
+
+    def entropy(self):
+        """H = −E[log p(x)] in nats, of the batch's shape. Of a density it can be negative."""
+        return self.sum_event(self._entropy())
+
+    def sample(self, size=(), *, rng=None, eps=None):
+        """Draw: (*size, *batch, *event).
+
+        Args:
+            size: an int or a tuple: so many independent draws from each distribution of the batch.
+            rng: a Generator or a seed. Not needed with ``eps``, which is the noise itself; each family says what it is.
+
+        Raises ValueError if neither rng nor eps is given, or if eps has another shape.
+        """
+        size = (size,) if isinstance(size, (int, np.integer)) else tuple(size)
+        shape = self._noise_shape(size + self.batch_shape + self.event_shape)
+        if eps is None and rng is None:
+            raise ValueError(f"sample: {self!r} needs something to draw with; pass rng= a Generator or a seed, or the noise as eps=")
+        if eps is None:
+            eps = self._noise(as_generator(rng), shape)
+        elif np.shape(eps) != shape:
+            raise ValueError(f"sample: {self!r} wants noise of shape {shape} for size={size}, got {np.shape(eps)}")
+        return self._draw(eps if isinstance(eps, Tensor) else tensor(eps))
+
+    def sum_event(self, values):
+        """Sum over the event axes, the last ``event_ndim``."""
+        return values.sum(axis=tuple(range(-self.event_ndim, 0))) if self.event_ndim else values
+
+    def __repr__(self):
+        return f"{type(self).__name__}(batch_shape={self.batch_shape}, event_shape={self.event_shape})"
+
+
+def _broadcast(a, b):
+    return all(i == j or 1 in (i, j) for i, j in zip(reversed(a), reversed(b)))
+
+
+def parameters(family, **values):
+    """The parameters of a family as floating Tensors of one shape, broadcast where they differ.
+
+    Raises TypeError for Tensors of integers, and ValueError for shapes that do not broadcast.
+    """
+    for name, value in values.items():
+        if not isinstance(value, Tensor):
+            value = tensor(value)
+            value = value if value.dtype.kind == "f" else value.astype("float32")
+        if value.dtype.kind != "f":
+            raise TypeError(f"{family}: {name} must be floating, got {value.dtype} of shape {value.shape}")
+        values[name] = value
+    try:
+        shape = np.broadcast_shapes(*(value.shape for value in values.values()))
+    except ValueError:
+        got = " and ".join(f"{name} {value.shape}" for name, value in values.items())
+        raise ValueError(f"{family}: its parameters must broadcast, got {got}") from None
+    return [value if value.shape == shape else broadcast_to(value, shape) for value in values.values()]

@@ -1,0 +1,122 @@
+r"""Bernoulli and Categorical distributions, given by logits: unnormalised log-probabilities, any real numbers.
+
+Bernoulli. One logit l for each entry, p(x=1) = σ(l) = 1/(1 + e⁻ˡ). With ζ(l) = log(1 + eˡ) (softplus),
+
+    log p(x=1) = −ζ(−l),   log p(x=0) = −ζ(l),                                                               (1)
+    log p(x)   = −x ζ(−l) − (1 − x) ζ(l),                                                                    (2)
+    H          = σ(l) ζ(−l) + σ(−l) ζ(l).                                                                    (3)
+
+Neither cancels: each is a sum of terms of one sign, so it keeps its digits at |l| = 10⁴, where log σ(l) would be −∞.
+
+Categorical. K logits on the last axis, with the log-probabilities
+
+    log p_k = l_k − log Σ_j exp(l_j),   log p(x) = log p_x,   H = −Σ_k p_k log p_k.                         (4)
+
+Gumbel's trick: if G_k = −log(−log U_k) with U_k uniform, then argmax_k (l_k + G_k) = k with probability p_k.   (5)
+(The time −log U_k e^{−l_k} of the first event of a Poisson process with rate e^{l_k} has log −(l_k + G_k); the first of K
+independent processes to fire is k with probability e^{l_k} / Σ_j e^{l_j}.)
+"""
+from minigen.distributions.base import Distribution, parameters
+from minigen.functional import log_softmax, softmax
+from minigen.ops.activations import sigmoid, softplus
+from minigen.ops.elementwise import exp
+from minigen.ops.index import take_along_axis
+from minigen.ops.reduce import argmax
+
+
+class Bernoulli(Distribution):
+    """Independent coin flips: each entry of x is 1 with probability σ(logit), else 0; x has the logits' dtype.
+
+    ``eps`` of `sample` is uniform noise in [0, 1) of the draw's shape: x = 1 where eps < σ(logit).
+
+    Args:
+        logits: a Tensor of shape batch + event.
+        event_ndim: how many of its last axes are one outcome.
+
+    A value of x between 0 and 1 (a grey pixel) gets the weighted mean of the two log-probabilities, the negative
+    cross-entropy, which is no density.
+    """
+
+    def __init__(self, logits, event_ndim=1):
+        self.logits, = parameters("Bernoulli", logits=logits)
+        self._set_shapes(self.logits.shape, event_ndim)
+
+    @property
+    def mean(self):
+        """p(x=1)."""
+        return sigmoid(self.logits)
+
+    @property
+    def variance(self):
+        """p(x=1) p(x=0)."""
+        return sigmoid(self.logits) * sigmoid(-self.logits)
+
+    def _log_prob(self, x):
+        return -(x * softplus(-self.logits) + (1 - x) * softplus(self.logits))                              # Eq. (2)
+
+    def _entropy(self):
+        l = self.logits
+        return sigmoid(l) * softplus(-l) + sigmoid(-l) * softplus(l)                                        # Eq. (3)
+
+    def _noise(self, rng, shape):
+        return rng.random(shape, dtype=self.logits.dtype)
+
+    def _draw(self, eps):
+        return (eps < self.mean).astype(self.logits.dtype)
+
+
+class Categorical(Distribution):
+    """One of K classes, 0 … K − 1; x is an int64 Tensor.
+
+    ``eps`` of `sample` is Gumbel noise of the draw's shape + (K,), Eq. (5).
+
+    Args:
+        logits: a Tensor of shape batch + event + (K,).
+        event_ndim: how many axes before the last are one outcome: 0 for a label, 3 for an image of K-valued subpixels.
+    """
+
+    def __init__(self, logits, event_ndim=0):
+        self.logits, = parameters("Categorical", logits=logits)
+        if self.logits.ndim == 0 or self.logits.shape[-1] == 0:
+            raise ValueError(f"Categorical: wants logits of shape (…, K) with K ≥ 1 classes, got {self.logits.shape}")
+        self._set_shapes(self.logits.shape[:-1], event_ndim)
+
+    @property
+    def classes(self):
+        """K."""
+        return self.logits.shape[-1]
+
+    @property
+    def probs(self):
+        """p_k, of shape batch + event + (K,)."""
+        return softmax(self.logits)
+
+    @property
+    def log_probs(self):
+        """log p_k, of shape batch + event + (K,)."""
+        return log_softmax(self.logits)
+
+    def _log_prob(self, x):
+        if x.dtype.kind not in "iu":
+            raise TypeError(f"log_prob: {self!r} wants classes as integers, got {x.dtype} of shape {x.shape}")
+        if x.size and (int(x.min()) < 0 or int(x.max()) >= self.classes):
+            raise ValueError(f"log_prob: {self!r} has the classes 0 to {self.classes - 1}, got some from {int(x.min())} to "
+                             f"{int(x.max())}")
+        log_probs = self.log_probs
+        ndim = max(x.ndim, log_probs.ndim - 1)                                  # line the axes up from the right
+        log_probs = log_probs.reshape((1,) * (ndim + 1 - log_probs.ndim) + log_probs.shape)
+        x = x.reshape((1,) * (ndim - x.ndim) + x.shape + (1,))
+        return take_along_axis(log_probs, x, axis=-1)[..., 0]                                               # Eq. (4)
+
+    def _entropy(self):
+        log_probs = self.log_probs
+        return -(exp(log_probs) * log_probs).sum(axis=-1)                                                   # Eq. (4)
+
+    def _noise_shape(self, shape):
+        return (*shape, self.classes)
+
+    def _noise(self, rng, shape):
+        return rng.gumbel(shape, dtype=self.logits.dtype)
+
+    def _draw(self, eps):
+        return argmax(self.logits + eps, axis=-1)                                                           # Eq. (5)

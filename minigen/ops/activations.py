@@ -1,0 +1,156 @@
+"""The logistic family and the activations of neural networks.
+
+No exponential overflows, for it is only ever taken of −|x|. With σ the sigmoid,
+
+    softplus(x) = log(1 + eˣ) = max(x, 0) + log(1 + e^(−|x|)),                                                  (1)
+    softplus′ = σ = 1 − e^(−softplus),    σ′ = σ (1 − σ),    log σ(x) = −softplus(−x),                              (2)
+
+and since (2) gives each slope by the value, nothing but the output is saved. Kinks are documented where they are.
+"""
+import math
+
+import numpy as np
+
+from minigen.ops.elementwise import erf, exp, expm1, tanh
+from minigen.ops.piecewise import where
+from minigen.primitive import primitive
+
+__all__ = ["sigmoid", "logit", "softplus", "log_sigmoid", "logaddexp", "relu", "leaky_relu", "elu", "silu", "gelu"]
+
+
+# ---- the logistic family ---------------------------------------------------------------------------------------------
+@primitive
+def sigmoid(xp, x):
+    """σ(x) = 1 / (1 + e⁻ˣ) = eˣ / (1 + eˣ); f′ = f (1 − f)."""
+    return _sigma(xp, x)
+
+
+def _sigma(xp, x):
+    e = _exp_minus_abs(xp, x)
+    return xp.where(x >= 0, 1, e) / (1 + e)           # precise also where σ is tiny
+
+
+def _exp_minus_abs(xp, x):
+    return xp.exp(-1.0 * xp.abs(x))                   # the float keeps unsigned integers from wrapping
+
+
+sigmoid.vjp(lambda g, out: g * (out * (1 - out)))
+
+
+@primitive
+def logit(xp, x):
+    """log(x / (1 − x)), the inverse of σ, for 0 < x < 1; f′ = 1 / (x (1 − x)). −∞ at 0 and +∞ at 1."""
+    return xp.log(x / (1 - x))
+
+
+logit.vjp(lambda g, x: g / (x * (1 - x)))
+
+
+@primitive
+def softplus(xp, x):
+    """log(1 + eˣ); f′ = σ(x)."""
+    return xp.log1p(_exp_minus_abs(xp, x)) + xp.maximum(x, 0)                 # Eq. (1)
+
+
+softplus.vjp(lambda g, out: -g * expm1(-out))                                 # Eq. (2)
+
+
+@primitive
+def log_sigmoid(xp, x):
+    """log σ(x) = −log(1 + e⁻ˣ); f′ = σ(−x)."""
+    return xp.minimum(x, 0) - xp.log1p(_exp_minus_abs(xp, x))                 # Eq. (1) at −x
+
+
+log_sigmoid.vjp(lambda g, out: -g * expm1(out))                               # Eq. (2)
+
+
+@primitive
+def logaddexp(xp, x, y):
+    """log(eˣ + eʸ); ∂f/∂x = σ(x − y), ∂f/∂y = σ(y − x), ½ each where both are the same infinity."""
+    return xp.logaddexp(x, y)
+
+
+logaddexp.vjp(lambda g, x, y: g * sigmoid(_gap(x, y)), lambda g, x, y: g * sigmoid(_gap(y, x)))
+
+
+@primitive
+def _gap(xp, x, y):
+    """x − y, which is 0 also where both are the same infinity."""
+    with np.errstate(invalid="ignore"):               # ∞ − ∞
+        gap = x - y
+    return xp.where(x == y, 0, gap)
+
+
+_gap.vjp(lambda g: g, lambda g: -g)
+
+
+# ---- with a kink at 0 ------------------------------------------------------------------------------------------------
+@primitive
+def relu(xp, x):
+    """max(x, 0); f′ = 1 for x > 0, else 0, also at 0."""
+    return xp.maximum(x, 0)
+
+
+relu.vjp(lambda g, out: where(out > 0, g, 0))
+
+
+@primitive
+def leaky_relu(xp, x, *, negative_slope=0.01):
+    """x for x > 0, else negative_slope · x; at 0 the derivative is negative_slope."""
+    return xp.where(x > 0, x, negative_slope * x)
+
+
+leaky_relu.vjp(lambda g, x, negative_slope: where(x > 0, g, negative_slope * g))
+
+
+@primitive
+def elu(xp, x, *, alpha=1.0):
+    """x for x > 0, else α (eˣ − 1), α ≥ 0; there f′ = f + α, also at 0 (Clevert et al., 2015, arXiv:1511.07289)."""
+    if alpha < 0:
+        raise ValueError("alpha must not be negative")
+    return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
+
+
+elu.vjp(lambda g, out, alpha: where(out > 0, g, g * (out + alpha)))
+
+
+# ---- smooth ----------------------------------------------------------------------------------------------------------
+@primitive
+def silu(xp, x):
+    """x σ(x), also called swish; f′ = σ (1 + x (1 − σ)) (Elfwing et al., 2017, arXiv:1702.03118)."""
+    return x * _sigma(xp, x)
+
+
+silu.vjp(lambda g, x: g * _silu_slope(x, sigmoid(x)))
+
+
+def _silu_slope(x, s):
+    return s * (1 + x * (1 - s))
+
+
+@primitive
+def gelu(xp, x, *, approximate="none"):
+    """x Φ(x) with Φ the standard normal distribution function (Hendrycks and Gimpel, 2016, arXiv:1606.08415).
+
+    ``approximate="tanh"`` replaces Φ(x) = ½ (1 + erf(x/√2)) by ½ (1 + tanh(√(2/π) (x + 0.044715 x³))).
+    """
+    if approximate not in ("none", "tanh"):
+        raise ValueError('approximate must be "none" or "tanh"')
+    if approximate == "none":
+        return 0.5 * x * (1 + xp.erf(x * math.sqrt(0.5)))
+    return 0.5 * x * (1 + xp.tanh(_C * (x + _B * x * x * x)))
+
+
+_B, _C = 0.044715, math.sqrt(2 / math.pi)
+gelu.vjp(lambda g, x, approximate: g * (_gelu_slope(x) if approximate == "none" else _gelu_tanh_slope(x)))
+
+
+def _gelu_slope(x):
+    """Φ(x) + x φ(x), with φ the standard normal density."""
+    return 0.5 * (1 + erf(x * math.sqrt(0.5))) + x * exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+
+
+def _gelu_tanh_slope(x):
+    """½ (1 + t) + ½ x (1 − t²) u′, with t = tanh u and u = √(2/π) (x + 0.044715 x³)."""
+    t = tanh(_C * (x + _B * x * x * x))
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (_C * (1 + 3 * _B * x * x))

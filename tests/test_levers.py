@@ -1,0 +1,141 @@
+"""The two settings outside NumPy: what is done, on which machine, and that a user's own choice is never overridden."""
+import os
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from minigen import levers
+
+ZEN4 = ("AuthenticAMD", {"avx2", *levers._SKYLAKEX})
+
+
+def fresh(code, **environment):
+    """Run code in a new Python whose environment has none of our variables but the given ones; return what it prints."""
+    ours = ("OPENBLAS_CORETYPE", "MINIGEN_", "MALLOC_", "GLIBC_TUNABLES")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    path = os.path.dirname(os.path.dirname(os.path.abspath(levers.__file__)))
+    done = subprocess.run([sys.executable, "-c", code], env={**clean, "PYTHONPATH": path, **environment}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+REPORT = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("levers", {path!r})       # without the rest of minigen, and without NumPy
+levers = importlib.util.module_from_spec(spec); spec.loader.exec_module(levers)
+levers._cpu = lambda: {cpu!r}
+{before}
+levers.apply()
+import os
+print(levers.report[{lever!r}], "|", os.environ.get("OPENBLAS_CORETYPE"))
+"""
+
+
+def report(lever, cpu=ZEN4, before="", **environment):
+    return fresh(REPORT.format(path=levers.__file__, cpu=cpu, before=before, lever=lever), **environment)
+
+
+linux = pytest.mark.skipif(platform.machine() != "x86_64" or not sys.platform.startswith("linux"), reason="x86-64 Linux alone")
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone")
+
+
+@linux
+def test_an_amd_cpu_with_avx512_gets_the_avx512_kernels():
+    assert report("BLAS kernel") == "SkylakeX (AVX-512), set by minigen | SkylakeX"
+
+
+@linux
+@pytest.mark.parametrize("cpu", [("AuthenticAMD", {"avx2"}), ("AuthenticAMD", levers._SKYLAKEX - {"avx512bw"}),
+                                 ("GenuineIntel", ZEN4[1]), ("", set())])
+def test_any_other_cpu_is_left_alone(cpu):
+    assert report("BLAS kernel", cpu) == "left alone (OpenBLAS chooses well on this CPU) | None"
+
+
+@pytest.mark.parametrize("kernel", ["Haswell", "Zen", ""])
+def test_the_users_own_kernel_is_never_overridden(kernel):
+    assert report("BLAS kernel", OPENBLAS_CORETYPE=kernel) == f"left alone (you set OPENBLAS_CORETYPE={kernel}) | {kernel}"
+
+
+@linux
+def test_too_late_once_numpy_is_loaded():
+    said = report("BLAS kernel", before="import numpy")
+    assert said.startswith("too late (NumPy was imported before minigen") and said.endswith("| None")
+
+
+@pytest.mark.parametrize("value", ["0", "off", "No", "FALSE"])
+def test_the_switch_turns_the_kernel_off(value):
+    assert report("BLAS kernel", MINIGEN_BLAS_KERNEL=value) == "left alone (MINIGEN_BLAS_KERNEL=0) | None"
+
+
+def test_another_architecture_is_left_alone(monkeypatch):
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    monkeypatch.delenv("MINIGEN_BLAS_KERNEL", raising=False)
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert levers.choose_blas_kernel() == "left alone (only x86-64 Linux is known to need it)"
+    assert "OPENBLAS_CORETYPE" not in os.environ
+
+
+@glibc
+def test_the_allocator_keeps_freed_memory():
+    assert report("allocator").startswith("keeps up to 512 MiB of freed memory")
+
+
+@glibc
+def test_freed_memory_is_not_faulted_in_again():
+    code = """
+import resource, numpy as np
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        np.ones(1 << 20)                                  # 8 MiB, allocated and freed
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+before = faults()
+import minigen
+faults()
+print(before, faults())
+"""
+    before, after = map(int, fresh(code).split())
+    assert after < before / 4, f"{before} page faults without, {after} with"
+
+
+def test_the_switch_turns_the_allocator_off():
+    assert report("allocator", MINIGEN_ALLOCATOR="0").startswith("left alone (MINIGEN_ALLOCATOR=0)")
+
+
+@pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_the_users_own_allocator_settings_are_left_alone(name):
+    assert report("allocator", **{name: "glibc.malloc.arena_max=4" if name == "GLIBC_TUNABLES" else "131072"}
+                  ).startswith("left alone (you set MALLOC_* or GLIBC_TUNABLES)")
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    for name in [n for n in os.environ if n.startswith(("MALLOC_", "GLIBC_TUNABLES", "MINIGEN_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert levers.keep_freed_memory() == "left alone (not glibc)"
+
+
+def test_import_applies_both_before_numpy():
+    code = """
+import sys
+import minigen
+assert set(minigen.levers.report) == {"BLAS kernel", "allocator"}
+print("too late" in minigen.levers.report["BLAS kernel"])
+"""
+    assert fresh(code) == "False"
+
+
+def test_the_cpu_is_read_where_linux_tells(monkeypatch):
+    vendor, flags = levers._cpu()
+    if platform.machine() == "x86_64" and os.path.exists("/proc/cpuinfo"):
+        assert vendor and "sse2" in flags
+    monkeypatch.setattr("builtins.open", lambda *args, **kw: (_ for _ in ()).throw(OSError))
+    assert levers._cpu() == ("", set())
+
+
+def test_results_do_not_depend_on_the_levers():
+    code = "import minigen, numpy as np; print(repr(float((np.arange(64.).reshape(8, 8) @ np.ones((8, 8))).sum())))"
+    assert fresh(code) == fresh(code, MINIGEN_BLAS_KERNEL="0", MINIGEN_ALLOCATOR="0") == repr(float(np.arange(64.0).sum() * 8))

@@ -1,0 +1,392 @@
+"""Primitives: calling conventions, your own op in ten lines, what is saved, and what an error says."""
+import asyncio
+import inspect
+import threading
+
+import numpy as np
+import pytest
+import strict
+
+import minigen as mg
+from minigen import backend as backends
+from minigen.primitive import Node, is_recording
+from minigen.tensor import Tensor
+
+both = pytest.mark.usefixtures("backend")
+
+
+# ---- your own op -----------------------------------------------------------------------------------------------------
+@mg.primitive
+def cube(xp, x):
+    """x³."""
+    return x * x * x
+
+
+cube.vjp(lambda g, x: g * 3 * x ** 2)
+
+
+@mg.primitive
+def scaled_sum(xp, a, b, *, scale=1.0, axis=None):
+    """scale · Σ a b."""
+    return scale * xp.sum(a * b, axis=axis)
+
+
+def _stretched(g, axis):
+    return g if axis is None else mg.expand_dims(g, axis)
+
+
+scaled_sum.vjp(lambda g, b, scale, axis: scale * _stretched(g, axis) * b,
+               lambda g, a, scale, axis: scale * _stretched(g, axis) * a)
+
+
+@mg.primitive
+def weighted(xp, *xs, weights=(1, 1)):
+    """Σᵢ wᵢ xᵢ²."""
+    return sum((w * x * x for w, x in zip(weights, xs)), start=xs[0] * 0)
+
+
+weighted.vjp(lambda g, i, xs, weights: 2 * weights[i] * g * xs[i])
+
+
+@both
+def test_your_own_op_has_derivatives_of_any_order():
+    x = mg.tensor([1.0, 2.0], requires_grad=True, dtype="float64")
+    first = mg.grad(cube(x), x, [1.0, 1.0], create_graph=True)
+    second = mg.grad(first, x, [1.0, 1.0], create_graph=True)
+    third = mg.grad(second, x, [1.0, 1.0])
+    np.testing.assert_allclose([first.tolist(), second.tolist(), third.tolist()], [[3, 12], [6, 12], [6, 6]])
+
+
+@both
+def test_settings_reach_the_forward_and_the_derivative():
+    a, b = mg.tensor([[1.0, 2.0]], requires_grad=True), mg.tensor([[3.0, 4.0]])
+    y = scaled_sum(a, b, scale=2.0, axis=1)
+    assert y.tolist() == [22] and mg.grad(y, a).tolist() == [[6, 8]]
+    assert scaled_sum(a, b, 2.0, 1).tolist() == [22]                     # by position too
+    assert scaled_sum(a, b=b).item() == 11                               # and tensors by name
+
+
+@both
+def test_a_variadic_op_has_one_derivative_for_all_its_inputs():
+    xs = [mg.tensor(v, requires_grad=True) for v in (1.0, 2.0)]
+    y = weighted(*xs, weights=(3, 5))
+    first = mg.grad(y, xs, create_graph=True)
+    assert [g.item() for g in first] == [6, 20]
+    assert mg.grad(first[1], xs[1]).item() == 10
+
+
+def test_an_op_keeps_its_name_doc_and_signature():
+    assert scaled_sum.__name__ == "scaled_sum" and scaled_sum.__doc__ == "scale · Σ a b." and scaled_sum.__module__ == __name__
+    assert str(inspect.signature(scaled_sum)) == "(a, b, scale=1.0, axis=None)"
+    assert str(inspect.signature(weighted)) == "(*xs, weights=(1, 1))"
+
+
+@both
+def test_an_op_without_vjp_passes_no_gradient():
+    @mg.primitive
+    def halve(xp, x):
+        return x / 2
+
+    x = mg.tensor([2.0], requires_grad=True)
+    assert not halve(x).requires_grad and halve(x).node is None
+
+
+@both
+def test_none_stands_for_no_gradient_of_an_input():
+    @mg.primitive
+    def gate(xp, x, mask):
+        return x * mask
+
+    gate.vjp(lambda g, mask: g * mask, None)
+    x, mask = mg.tensor([2.0], requires_grad=True), mg.tensor([3.0], requires_grad=True)
+    assert [g.item() for g in mg.grad(gate(x, mask), [x, mask])] == [3, 0]
+    assert not gate(2.0, mask).requires_grad                                     # nothing to record
+
+
+@pytest.mark.parametrize("vjp, message", [
+    (lambda g, y: g, r"square_.vjp: a derivative asks for \['y'\]; after the cotangent it can ask for \['out', 'x', 'x_shape'\]"),
+    (lambda g, i: g, r"asks for \['i'\]")])
+def test_a_derivative_that_asks_for_something_unknown(vjp, message):
+    @mg.primitive
+    def square_(xp, x):
+        return x * x
+
+    with pytest.raises(TypeError, match=message.replace("square_", "square")):
+        square_.vjp(vjp)
+
+
+def test_too_many_derivatives():
+    @mg.primitive
+    def identity(xp, x):
+        return x + 0
+
+    with pytest.raises(TypeError, match="identity.vjp: got 2 derivatives for the inputs x"):
+        identity.vjp(lambda g: g, lambda g: g)
+
+
+@both
+@pytest.mark.parametrize("wrong, shape", [(lambda g: g[:1], r"\(1,\)"), (lambda g: mg.expand_dims(g, 1), r"\(3, 1\)"),
+                                          (lambda g: g.sum(), r"\(\)")])
+def test_a_vjp_of_the_wrong_shape_raises(wrong, shape):
+    @mg.primitive
+    def identity(xp, x):
+        return x + 0
+
+    identity.vjp(wrong)
+    x = mg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match=rf"identity: its vjp returned a cotangent of shape {shape} for an input of shape \(3,\)"):
+        identity(x).backward([1.0, 1.0, 1.0])
+
+
+@both
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_vjp_may_use_a_tensor_from_outside(order):
+    weights = mg.tensor([2.0, 3.0])
+
+    @mg.primitive
+    def mine(xp, x):
+        return x * weights._array
+
+    mine.vjp(lambda g: g * weights)
+    x = mg.tensor([1.0, 1.0], requires_grad=True)
+    assert mg.grad(mine(x) * 1.0, x, [1.0, 1.0], create_graph=order == 2).tolist() == [2, 3]
+    (mine(x) + mine(x)).sum().backward()
+    assert x.grad.tolist() == [4, 6]
+
+
+@both
+def test_a_vjp_may_return_the_dtype_it_likes():
+    @mg.primitive
+    def widened(xp, x):
+        return x.astype("float64")
+
+    widened.vjp(lambda g: g)
+    x = mg.tensor([1.0], requires_grad=True)
+    widened(x).sum().backward()
+    assert x.grad.dtype == np.float32
+
+
+# ---- what calls accept -------------------------------------------------------------------------------------------------
+@both
+def test_ops_accept_numbers_lists_and_arrays_and_return_tensors(backend):
+    for x in (2.0, 2, [2.0], (2.0,), np.array([2.0]), np.float32(2), mg.tensor([2.0])):
+        y = cube(x) if not isinstance(x, np.ndarray) or backend == "numpy" else cube(mg.tensor(x))
+        assert type(y) is Tensor and float(y.sum().item()) == 8
+        assert y.backend.name == ("numpy" if isinstance(x, np.generic) else backend)
+
+
+@both
+def test_python_numbers_are_weak():
+    x = mg.tensor([1.0])
+    assert (x * 2.0).dtype == (2 * x).dtype == mg.maximum(x, 0).dtype == np.float32
+    assert mg.add(1.0, 2.0).dtype == np.float32 and mg.add(1, 2).dtype == np.int64
+
+
+@pytest.mark.parametrize("call", [lambda: scaled_sum(1.0), lambda: scaled_sum(1.0, 2.0, 3.0, 4, 5), lambda: scaled_sum(1.0, 2.0, axes=1),
+                                  lambda: mg.exp(), lambda: mg.exp(1.0, 2.0)])
+def test_a_bad_call_shows_the_signature(call):
+    with pytest.raises(TypeError, match=r"(scaled_sum|exp): .*; its signature is (scaled_sum\(a, b, scale=1.0, axis=None\)|exp\(x\))"):
+        call()
+
+
+# ---- what is saved ---------------------------------------------------------------------------------------------------
+def _saved(t):
+    return [value for _, _, _, values in t.node.edges for value in values]
+
+
+@both
+def test_only_what_a_derivative_asks_for_is_saved():
+    x, w = mg.tensor([1.0, 2.0], requires_grad=True), mg.tensor([3.0, 4.0])
+    assert _saved(x + w) == []
+    y = mg.exp(x)
+    assert len(_saved(y)) == 1 and _saved(y)[0] is y._array
+    assert len(_saved(x * w)) == 1 and _saved(x * w)[0] is w._array
+
+
+@both
+def test_nothing_is_recorded_without_need():
+    x, w = mg.tensor([1.0], requires_grad=True), mg.tensor([1.0])
+    assert (w * w).node is None and not (w * w).requires_grad
+    with mg.no_grad():
+        assert (x * x).node is None and not (x * x).requires_grad
+    y = x * w
+    assert y.node.sources == [x] and not y.is_leaf and x.is_leaf
+
+
+@both
+def test_a_node_does_not_hold_its_tensor():
+    x = mg.tensor([1.0], requires_grad=True)
+    y = mg.exp(x)
+    for name in Node.__slots__:
+        assert name == "__weakref__" or getattr(y.node, name) is not y
+
+
+# ---- no_grad ---------------------------------------------------------------------------------------------------------
+def test_no_grad_nests_and_ends_after_an_exception():
+    with mg.no_grad():
+        with mg.enable_grad():
+            assert is_recording()
+        with mg.no_grad():
+            pass
+        assert not is_recording()
+    with pytest.raises(KeyError), mg.no_grad():
+        raise KeyError
+    assert is_recording()
+
+
+def test_no_grad_is_a_decorator():
+    @mg.no_grad()
+    def predict(x):
+        return x * 2, is_recording()
+
+    x = mg.tensor([1.0], requires_grad=True)
+    for _ in range(2):                                                   # more than once
+        y, recording = predict(x)
+        assert not recording and not y.requires_grad
+    assert is_recording() and predict.__name__ == "predict"
+
+    @mg.enable_grad()
+    def train(x):
+        return x * 2
+
+    with mg.no_grad():
+        assert train(x).requires_grad
+
+
+def test_no_grad_is_local_to_its_thread():
+    inside, seen = threading.Event(), threading.Event()
+    results = {}
+
+    def other():
+        inside.wait(5)
+        results["recording"] = (mg.tensor([1.0], requires_grad=True) * 2).requires_grad
+        seen.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with mg.no_grad():
+        inside.set()
+        assert seen.wait(5)
+        assert not is_recording()
+    thread.join()
+    assert results["recording"]
+
+
+def test_no_grad_is_local_to_its_coroutine():
+    async def quiet(order):
+        with mg.no_grad():
+            await asyncio.sleep(0)
+            order.append(("quiet", is_recording()))
+            await asyncio.sleep(0)
+
+    async def loud(order):
+        for _ in range(3):
+            order.append(("loud", is_recording()))
+            await asyncio.sleep(0)
+
+    async def together():
+        order = []
+        await asyncio.gather(quiet(order), loud(order))
+        return order
+
+    assert all(recording == (who == "loud") for who, recording in asyncio.run(together()))
+
+
+def test_threads_train_side_by_side():
+    """Eight graphs built and differentiated at once give what one alone gives."""
+    def work(k, results):
+        x = mg.tensor([float(k), 1.0], requires_grad=True)
+        y = x
+        for _ in range(50):
+            y = mg.tanh(y * x)
+        results[k] = mg.grad(y.sum(), x).numpy()
+
+    alone, together = {}, {}
+    for k in range(8):
+        work(k, alone)
+    threads = [threading.Thread(target=work, args=(k, together)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for k in range(8):
+        np.testing.assert_array_equal(alone[k], together[k])
+
+
+# ---- errors ----------------------------------------------------------------------------------------------------------
+@both
+def test_an_error_names_the_op_shapes_and_dtypes():
+    a, b = mg.tensor(np.ones((2, 3), "float32")), mg.tensor(np.ones((4,)))
+    with pytest.raises(ValueError, match=r"add: .*; got a \(2, 3\) float32.* and b \(4,\) float64"):
+        a + b
+    with pytest.raises(ValueError, match=r"weighted: .*; got xs\[0\] \(2, 3\) float32.* and xs\[1\] \(4,\) float64.*, weights=\(1, 1\)"):
+        weighted(a, b)
+
+
+def test_an_error_on_a_device_names_it():
+    with mg.use("strict"):
+        a, b = mg.tensor(np.ones(2)), mg.tensor(np.ones(3))
+        with pytest.raises(ValueError, match=r"add: .*got a \(2,\) float64 on strict and b \(3,\) float64 on strict"):
+            a + b
+
+
+MIXED = {"add": lambda a, b: a + b, "multiply by a raw array": lambda a, b: a * b._array, "raw array first": lambda a, b: b._array * a,
+         "matmul": lambda a, b: a @ b, "where": lambda a, b: mg.where(a > 0, a, b), "concatenate": lambda a, b: mg.concatenate([a, b]),
+         "maximum": lambda a, b: mg.maximum(a, b), "stack": lambda a, b: mg.stack([a, b]), "einsum": lambda a, b: mg.einsum("i,i->", a, b),
+         "dot of a list": lambda a, b: mg.add(a, [b, b])}
+
+
+@pytest.mark.parametrize("how", MIXED)
+@pytest.mark.parametrize("swap", [False, True])
+def test_devices_never_mix_silently(how, swap):
+    a = mg.tensor([1.0, 2.0], requires_grad=True)
+    with mg.use("strict"):
+        b = mg.tensor([1.0, 2.0])
+    a, b = (b, a) if swap else (a, b)
+    with pytest.raises(TypeError, match=r"different devices|strict"):
+        MIXED[how](a, b)
+
+
+def test_the_message_for_mixed_devices():
+    with mg.use("strict"):
+        b = mg.tensor([1.0, 2.0])
+    with pytest.raises(TypeError, match=r"add: its inputs live on different devices \(numpy, strict\); move one with .to\(...\); "
+                                        r"got a \(2,\) float32 and b \(2,\) float32 on strict"):
+        mg.tensor([1.0, 2.0]) + b
+
+
+@both
+def test_an_index_of_another_device_is_refused(backend):
+    other = "strict" if backend == "numpy" else "numpy"
+    with mg.use(other):
+        index = mg.tensor([0])
+    with pytest.raises((TypeError, IndexError), match="different devices|strict"):
+        mg.tensor([1.0, 2.0])[index]
+
+
+def test_the_message_of_a_forward_is_kept_and_its_kind():
+    @mg.primitive
+    def picky(xp, x, *, mode="a"):
+        raise {"a": ValueError, "b": TypeError, "c": IndexError, "d": ZeroDivisionError}[mode]("wants something else.")
+
+    for mode, kind in zip("abcd", (ValueError, TypeError, IndexError, ValueError)):
+        with pytest.raises(kind, match=rf"picky: wants something else; got x \(1,\) float32, mode='{mode}'"):
+            picky([1.0], mode=mode)
+
+
+# ---- the backward pass in a device's manners -----------------------------------------------------------------------------
+def test_training_like_steps_on_a_device_wait_for_nothing():
+    """A GPU that is never asked for a value never makes the host wait."""
+    with mg.use("strict"):
+        rng = mg.random.default_rng(0)
+        x, w = rng.standard_normal((8, 3)), rng.standard_normal((3, 2))
+        w.requires_grad = True
+        before = strict.transfers
+        for _ in range(3):
+            loss = (mg.tanh(x @ w) ** 2).sum()
+            loss.backward()
+            with mg.no_grad():
+                w[...] = w - 0.1 * w.grad
+            w.grad = None
+        assert strict.transfers == before
+    assert backends.current().name == "numpy"
