@@ -1,18 +1,18 @@
 r"""Functions made of several ops: normalisers, losses on logits, distances, the affine map.
 
-What models spend their time in is *fused*: one primitive computes the value in few passes and has a short derivative. Beside
-each stands its ``…_composite``, the same function written with smaller ops; the tests equate the two in value, first and
-second derivative. With p = softmax(z), s = σ(z), and t the target:
+What models spend their time in is *fused*: one primitive computes the value in few passes and has a short derivative.
+Beside each stands its ``…_composite``, the same function written with smaller ops; the tests equate the two in value,
+first and second derivative. With p = softmax(z), s = σ(z), and t the target:
 
-    softmax(z)ₖ = e^(zₖ − m) / Σⱼ e^(zⱼ − m),  m = max z;       z̄ = p (p̄ − Σ p p̄)                                    (1)
-    log_softmax(z)ₖ = zₖ − m − log Σⱼ e^(zⱼ − m);               z̄ = ȳ − p Σ ȳ                                        (2)
-    L = −Σₖ tₖ log pₖ;                                          z̄ = L̄ (p Σ t − t),    t̄ = −L̄ log p                    (3)
+    softmax(z)ₖ = e^(zₖ − m) / Σⱼ e^(zⱼ − m),  m = max z  z̄ = p (p̄ − Σ p p̄)                       (1)
+    log_softmax(z)ₖ = zₖ − m − log Σⱼ e^(zⱼ − m)          z̄ = ȳ − p Σ ȳ                           (2)
+    L = −Σₖ tₖ log pₖ                                     z̄ = L̄ (p Σ t − t),  t̄ = −L̄ log p        (3)
     L = −t log s − (1 − t) log(1 − s)
-      = max(z, 0) − z t + log(1 + e^(−|z|));                    z̄ = L̄ (s − t),        t̄ = −L̄ z                        (4)
-    y = x W + b;                                                x̄ = ȳ Wᵀ,  W̄ = Σ xᵀ ȳ,  b̄ = Σ ȳ                       (5)
+      = max(z, 0) − z t + log(1 + e^(−|z|))               z̄ = L̄ (s − t),  t̄ = −L̄ z                (4)
+    y = x W + b                                           x̄ = ȳ Wᵀ,  W̄ = Σ xᵀ ȳ,  b̄ = Σ ȳ         (5)
 
-Losses are in nats (or squared units), one per example or element: they are not averaged unless ``reduction`` is "mean" or "sum",
-for a bound sums over the event and averages over the batch. A target never broadcasts silently.
+Losses are in nats (or squared units), one per example or element: they are not added up unless ``reduction`` is "sum"
+or "mean", for a bound sums over the event and averages over the batch. A target never broadcasts silently.
 """
 import math
 
@@ -29,7 +29,8 @@ from minigen.primitive import primitive
 from minigen.random import as_generator
 
 __all__ = ["softmax", "log_softmax", "one_hot", "softmax_cross_entropy", "sigmoid_cross_entropy", "cross_entropy",
-           "bce_with_logits", "mse_loss", "l1_loss", "huber_loss", "normalize", "cosine_similarity", "linear", "dropout"]
+           "bce_with_logits", "mse_loss", "l1_loss", "huber_loss", "normalize", "cosine_similarity", "linear",
+           "dropout"]
 
 
 # ---- normalisers -----------------------------------------------------------------------------------------------------
@@ -90,7 +91,8 @@ def softmax_cross_entropy(xp, logits, target):
     labels = _are_labels(target)
     wanted = logits.shape[:-1] if labels else logits.shape
     if target.shape != wanted:
-        raise ValueError(f"{'integer labels' if labels else 'probabilities'} must have the shape {wanted} for these logits")
+        kind = "integer labels" if labels else "probabilities"
+        raise ValueError(f"{kind} must have the shape {wanted} for these logits")
     z = logits - xp.max(logits, axis=-1, keepdims=True)
     log_sum = xp.log(xp.sum(xp.exp(z), axis=-1))
     if labels:
@@ -166,8 +168,8 @@ def _fitting(name, x, target):
     """(x, target) with the target of x's shape or one number, and as floating as x."""
     x, target = lift(x, target)
     if target.shape not in (x.shape, ()):
-        raise ValueError(f"{name}: the target has shape {target.shape}, the prediction {x.shape}; they must be equal, or the "
-                         "target one number; reshape or broadcast it first")
+        raise ValueError(f"{name}: the target has shape {target.shape}, the prediction {x.shape}; they must be equal, "
+                         "or the target one number; reshape or broadcast it first")
     return x, target if target.dtype.kind == "f" else astype(target, x.dtype)
 
 
@@ -256,8 +258,8 @@ def dropout(x, p, rng=None, mask=None):
         rng: Generator or seed to draw the mask with.
         mask: draw nothing and keep x where this is true instead; broadcasts to x's shape.
 
-    (Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, 2014.) Raises ValueError for p out of range, without rng or mask,
-    and for a mask that does not fit.
+    (Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, 2014.) Raises ValueError for p out of range, without rng
+    or mask, and for a mask that does not fit.
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p must lie in [0, 1), got {p}")
@@ -265,6 +267,6 @@ def dropout(x, p, rng=None, mask=None):
         if rng is None:
             raise ValueError("dropout: wants an rng to draw the mask with, or a mask")
         mask = as_generator(rng).random(x.shape) >= p
-    elif np.broadcast_shapes(mask.shape, x.shape) != x.shape:
+    elif mask.ndim > x.ndim or any(m not in (1, d) for m, d in zip(mask.shape[::-1], x.shape[::-1])):
         raise ValueError(f"dropout: the mask {mask.shape} does not broadcast to x {x.shape}")
     return where(mask, x, 0) / (1 - p)

@@ -109,6 +109,7 @@ class Op:
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.inputs = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
         self.settings = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        self.required = {name for name, default in self.settings.items() if default is inspect.Parameter.empty}
         self.arity = -1 if self.variadic or self.settings else len(self.inputs)          # -1: always bind
         if not self.variadic:
             parameters = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters]
@@ -127,8 +128,14 @@ class Op:
         """Split a call into (tensor inputs, complete settings). Raises TypeError as Python does for a bad call."""
         if self.variadic:
             return args, {**self.settings, **settings}
+        count, names = len(self.inputs), self.settings.keys()
+        by_place = dict(zip(names, args[count:]))
+        given = {**by_place, **settings}
+        if (count <= len(args) <= count + len(names) and len(given) == len(by_place) + len(settings)
+                and self.required <= given.keys() <= names):                              # the usual way to call it
+            return args[:count], {**self.settings, **given}
         try:
-            bound = self.signature.bind(*args, **settings)
+            bound = self.signature.bind(*args, **settings)                # by name, or wrong: Python finds out which
         except TypeError as error:
             raise TypeError(f"{self.name}: {error}; its signature is {self.name}{self.signature}") from None
         bound.apply_defaults()

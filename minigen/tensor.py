@@ -6,6 +6,8 @@ they saved; `minigen.autograd` compares before it uses it, so a gradient is neve
 
 Operators and NumPy's methods (``t + 1``, ``t.sum()``) are attached by `minigen.ops`, one floor up.
 """
+import operator
+
 import numpy as np
 
 from minigen import backend
@@ -104,9 +106,10 @@ class Tensor:
             why = f"it lives on {self.backend.name}, and no array leaves a device implicitly; write t.numpy()"
         if why:
             raise TypeError(f"np.asarray: this tensor {self.shape} cannot become an ndarray: {why}")
-        if copy or (dtype is not None and dtype != self.dtype):
-            return np.array(self._array, dtype=dtype)
-        return self.data
+        converts = dtype is not None and dtype != self.dtype
+        if converts and copy is False:
+            raise ValueError(f"np.asarray: a {self.dtype} tensor cannot become {np.dtype(dtype)} without a copy")
+        return np.array(self._array, dtype=dtype) if copy or converts else self.data
 
     def __dlpack__(self, **options):
         """Share the memory with another library (DLPack). Whatever was recorded with it can no longer be trusted."""
@@ -131,7 +134,7 @@ class Tensor:
         return int(self.item())
 
     def __index__(self):
-        return self.item().__index__()
+        return operator.index(self.item())
 
     def __format__(self, spec):
         return format(self.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
@@ -197,7 +200,7 @@ def to_array(values, dtype=None, copy=False):
         values = values._array
     home = backend.of(values)
     if home is None:
-        values, home, copy = _from_python(values), backend.get("numpy"), False
+        values, home, copy = _from_python(values, explicit=copy), backend.get("numpy"), False
         dtype = dtype or ("float32" if values.dtype.kind == "f" else None)
     if isinstance(values, np.generic):
         values = np.asarray(values)
@@ -207,14 +210,23 @@ def to_array(values, dtype=None, copy=False):
     return values if home is xp else xp.from_numpy(home.to_numpy(values))
 
 
-def _from_python(values):
-    """NumPy array of a number or of nested lists of numbers, arrays and Tensors."""
+def _from_python(values, explicit):
+    """NumPy array of a number or of nested lists of numbers, arrays and (where the copy is ``explicit``) Tensors."""
     try:
-        if isinstance(values, (list, tuple)):
-            values = [v.numpy() if isinstance(v, Tensor) else v for v in values]
-        return np.asarray(values)
+        return np.asarray(_without_tensors(values, explicit))
     except ValueError as error:
         raise TypeError(f"tensor: the nested lists are ragged ({error})") from None
+
+
+def _without_tensors(values, explicit):
+    if isinstance(values, (list, tuple)):
+        return [_without_tensors(v, explicit) for v in values]
+    if isinstance(values, Tensor):
+        if values.requires_grad or not explicit:       # never cut a graph, or leave a device, without a word
+            why = "one that requires grad" if values.requires_grad else "Tensors as the input of an op"
+            raise TypeError(f"tensor: got a list of {why}; join them with stack or concatenate, or copy with .detach()")
+        return values.numpy()
+    return values
 
 
 def from_dlpack(source):

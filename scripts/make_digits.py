@@ -31,7 +31,8 @@ def main():
         if fingerprint(whole) != MNIST_SHA256[split]:
             parser.error(f"{options.source}: its {split} split is not the published MNIST")
         chosen = whole[::stride]
-        for kind, array in zip(KINDS, (chosen["x"][..., 0], chosen["y"].astype("uint8"))):     # x (N, 28, 28, 1) -> (N, 28, 28)
+        images, labels = chosen["x"][..., 0], chosen["y"].astype("uint8")       # (N, 28, 28, 1) -> (N, 28, 28)
+        for kind, array in zip(KINDS, (images, labels)):
             path = options.out / f"{PREFIX[split]}-{kind}.gz"
             write_idx(path, array)
             print(f"{path}  {path.stat().st_size} bytes")

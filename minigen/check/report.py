@@ -143,13 +143,13 @@ class Report:
 
     # ---- showing -------------------------------------------------------------------------------------------------
     def __str__(self):
-        width = max((len(f"{c.subject}  {c.statement}") for c in self.claims), default=0)
-        details = max((len(c.detail) for c in self.claims), default=0)
+        columns = [max((len(text) for text in column), default=0)
+                   for column in zip(*((c.subject, c.statement, c.detail) for c in self.claims))]
         findings = iter(self.findings)
         lines = [f"{self.title}: {'holds' if self.ok else 'FAILS'}"]
         for claim in self.claims:
-            what = f"{claim.subject}  {claim.statement}" if claim.subject else claim.statement
-            lines.append(f"  {_mark(claim)} {what:<{width}}  {claim.detail:<{details}}  {_sizes(claim)}".rstrip())
+            cells = [text.ljust(width) for text, width in zip((claim.subject, claim.statement, claim.detail), columns) if width]
+            lines.append("  ".join([f"  {_mark(claim)}", *cells, _sizes(claim)]))
             if not claim.ok:
                 finding = next(findings)
                 lines += [f"      {line}" for line in [*_table(finding.elements), f"→ {finding.diagnosis}"]]

@@ -1,10 +1,9 @@
 """Data: sets of images, their transforms, and the loader that turns them into batches of Tensors.
 
-    data = mg.data.digits()                                                             # x (10000, 28, 28, 1), y (10000,)
+    data = mg.data.digits()             # a Dataset: data["x"] uint8 (10000, 28, 28, 1), data["y"] int64 (10000,)
     loader = mg.data.Loader(data, 128, seed=0, transform=mg.data.on(x=mg.data.binarise))
-    for batch in loader:                                                                # one epoch
-        batch["x"], batch["y"]                                                          # Tensors (128, 28, 28, 1),
-        (128,)
+    for batch in loader:                # one epoch
+        batch["x"], batch["y"]          # Tensors (128, 28, 28, 1) and (128,); the last batch has what is left
 """
 from minigen.data.dataset import Dataset
 from minigen.data.idx import DataError, read_idx, write_idx
@@ -12,5 +11,5 @@ from minigen.data.loader import Loader
 from minigen.data.sets import digits, fashion_mnist, mnist
 from minigen.data.transforms import binarise, binarise_once, dequantise, on, to_unit
 
-__all__ = ["DataError", "Dataset", "Loader", "binarise", "binarise_once", "dequantise", "digits", "fashion_mnist", "mnist", "on",
-           "read_idx", "to_unit", "write_idx"]
+__all__ = ["DataError", "Dataset", "Loader", "binarise", "binarise_once", "dequantise", "digits", "fashion_mnist",
+           "mnist", "on", "read_idx", "to_unit", "write_idx"]

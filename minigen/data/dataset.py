@@ -30,7 +30,7 @@ class Dataset:
         if isinstance(key, slice):
             return Dataset({name: array[key] for name, array in self.items()})
         if not isinstance(key, str):
-            raise TypeError(f"Dataset: index it by a name or a slice, got {key!r}; for single examples use subset([...])")
+            raise TypeError(f"Dataset: index it by a name or a slice, got {key!r}; for some examples use subset")
         if key not in self._arrays:
             raise KeyError(f"Dataset: no array is called {key!r}; it has {', '.join(self._arrays)}")
         return self._arrays[key]
@@ -51,16 +51,18 @@ class Dataset:
         return f"Dataset({facts})"
 
     def subset(self, indices):
-        """The examples at ``indices`` (M,), integers or a boolean mask (N,), copied. Raises IndexError if out of range."""
+        """The examples at ``indices`` (M,), integers or a boolean mask (N,), copied. Raises IndexError."""
         indices = np.asarray(indices)
         if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iub"):
-            raise IndexError(f"subset: wants a 1-d array of integers or a mask, got shape {indices.shape}, {indices.dtype}")
+            raise IndexError("subset: wants a 1-d array of integers or a mask, "
+                             f"got shape {indices.shape}, dtype {indices.dtype}")
         if indices.dtype.kind == "b":
             if len(indices) != len(self):
                 raise IndexError(f"subset: the mask has {len(indices)} entries for {len(self)} examples")
             indices = np.flatnonzero(indices)
         elif indices.size and not -len(self) <= indices.min() <= indices.max() < len(self):
-            raise IndexError(f"subset: indices run from {indices.min()} to {indices.max()}, there are {len(self)} examples")
+            raise IndexError(f"subset: indices run from {indices.min()} to {indices.max()}, "
+                             f"there are {len(self)} examples")
         return Dataset({name: array.take(indices.astype(np.intp), axis=0) for name, array in self.items()})
 
     def split(self, fraction, seed=0):

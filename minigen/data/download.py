@@ -44,8 +44,8 @@ def fetch(target, mirrors, size, sha256):
         if len(content) == size and hashlib.sha256(content).hexdigest() == sha256:
             return _write_atomically(target, content)
         faults.append(f"{urlsplit(mirror).netloc}: " + _difference(content, size))
-    raise DataError(f"{target.name}: cannot be downloaded ({'; '.join(faults)}); bring the files to this machine yourself "
-                    "and set MINIGEN_DATA to their folder, or use the digits that come with minigen: mg.data.digits()")
+    raise DataError(f"{target.name}: cannot be downloaded ({'; '.join(faults)}); bring the files to this machine "
+                    "yourself and set MINIGEN_DATA to their folder, or use the bundled mg.data.digits()")
 
 
 def _read(url, size):
@@ -83,7 +83,8 @@ def _write_atomically(target, content):
             os.fsync(file.fileno())
         os.replace(partial, target)
     except OSError as error:
-        raise DataError(f"{target}: cannot be written ({error.strerror}); set XDG_CACHE_HOME to a folder that can") from None
+        raise DataError(f"{target}: cannot be written ({error.strerror}); "
+                        "set XDG_CACHE_HOME to a folder that can") from None
     finally:
         if partial and os.path.exists(partial):
             os.unlink(partial)

@@ -27,7 +27,7 @@ CHUNK = 2 ** 20                 # bytes read at a time
 
 
 class DataError(ValueError):
-    """A data file is missing, damaged or not what it claims to be. The message names the file, the reason, the remedy."""
+    """A data file is missing, damaged or not what it claims to be. The message names the file and the reason."""
 
 
 def read_idx(path, max_bytes=MOST_BYTES):
@@ -50,7 +50,7 @@ def read_idx(path, max_bytes=MOST_BYTES):
             held = os.fstat(plain.fileno()).st_size
             with gzip.GzipFile(fileobj=plain) if zipped else plain as file:
                 dtype, shape = _read_header(file)
-                promised = dtype.itemsize * math.prod(shape)
+                promised = dtype.itemsize * math.prod(shape)         # Python integers do not overflow
                 _check_size(promised, dtype, shape, held, zipped, max_bytes)
                 elements = _read_elements(file, promised)
     except EOFError:
@@ -80,7 +80,7 @@ def _read_header(file):
 
 
 def _check_size(promised, dtype, shape, held, zipped, max_bytes):
-    """Refuse a promise that is absurd, or that a file of ``held`` bytes cannot keep. Python integers do not overflow."""
+    """Refuse a promise that is absurd, or that a file of ``held`` bytes cannot keep."""
     claim = f"its header promises {promised} bytes of elements (shape {shape}, {dtype.name})"
     extent = dtype.itemsize * math.prod(max(length, 1) for length in shape)      # an axis of 0 may hide absurd others
     if extent > max_bytes:

@@ -42,13 +42,15 @@ class Loader:
     integer.
     """
 
-    def __init__(self, dataset, batch_size, *, shuffle=True, seed=0, drop_last=False, transform=None, prefetch=2, backend=None):
+    def __init__(self, dataset, batch_size, *, shuffle=True, seed=0, drop_last=False, transform=None,
+                 prefetch=2, backend=None):
         self.dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
         if len(self.dataset) == 0:
             raise ValueError(f"Loader: the data set is empty: {self.dataset}")
         self.batch_size = _integer("batch_size", batch_size, 1)
         if self.batch_size > len(self.dataset):
-            raise ValueError(f"Loader: batch_size {batch_size} is larger than the data set, which has {len(self.dataset)} examples")
+            raise ValueError(f"Loader: batch_size {batch_size} is larger than the data set, "
+                             f"which has {len(self.dataset)} examples")
         self.seed = _integer("seed", seed, 0)
         self.prefetch = _integer("prefetch", prefetch, 0)
         self.shuffle, self.drop_last, self.transform = shuffle, drop_last, transform
@@ -81,7 +83,7 @@ class Loader:
         return {"epoch": epoch, "batch": batch, **self._identity()}
 
     def set_state(self, state):
-        """Return to a `state`. Raises ValueError if that came from other settings, with which the batches would differ."""
+        """Return to a `state`. Raises ValueError if other settings made it, with which the batches would differ."""
         for name, ours in self._identity().items():
             if state[name] != ours:
                 raise ValueError(f"Loader: the state was saved with {name} = {state[name]}, this loader has {ours}; "
@@ -141,7 +143,7 @@ def prefetched(items, depth):
             yield item
     finally:
         stop.set()
-        with contextlib.suppress(queue.Empty):  # make room, so that a put that waits can end; after it the thread sees stop
+        with contextlib.suppress(queue.Empty):      # make room for a put that waits; after it the thread sees stop
             while True:
                 ahead.get_nowait()
         if thread is not threading.current_thread():        # the garbage collector may run this in the thread itself

@@ -124,8 +124,8 @@ def _load(source, split, root, download):
     if root is not None:
         paths = _from_folder(Path(root), source, prefix)
         if paths is None:
-            raise DataError(f"{root}: holds no pair {prefix}-{KINDS[0]} and {prefix}-{KINDS[1]}, gzipped or plain, neither "
-                            f"directly nor in {source.name}/; pass another root, or none to search and download")
+            raise DataError(f"{root}: holds no pair {prefix}-{KINDS[0]} and {prefix}-{KINDS[1]}, gzipped or plain, "
+                            f"neither directly nor in {source.name}/; pass another root, or none to download")
     else:
         paths = _from_folder(Path(named), source, prefix) if named else None
         paths = paths or _from_cache(source, prefix, download)
@@ -141,7 +141,7 @@ def _prefix(name, split):
 
 
 def _from_folder(folder, source, prefix):
-    """The paths of images and labels in ``folder``'s subfolder for this source, or in itself; None if neither has both."""
+    """Paths of images and labels in a folder's subfolder for this source, or in itself; None if neither has both."""
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; correct MINIGEN_DATA or root")
     for place in (folder / source.name, folder):
@@ -160,8 +160,8 @@ def _from_cache(source, prefix, download):
             path = cache_folder() / source.name / name
             if not is_intact(path, sha256):
                 if not download:
-                    raise DataError(f"{name}: {source.name} is neither in MINIGEN_DATA nor in the cache {path.parent}; set "
-                                    "MINIGEN_DATA to a folder that holds its IDX files, or pass download=True")
+                    raise DataError(f"{name}: {source.name} is neither in MINIGEN_DATA nor in the cache {path.parent}; "
+                                    "set MINIGEN_DATA to a folder that holds its IDX files, or pass download=True")
                 fetch(path, source.mirrors, size, sha256)
             paths.append(path)
     return paths
@@ -173,8 +173,8 @@ def _read(name, images_path, labels_path):
     if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
         raise DataError(f"{images_path}: {name} wants uint8 images (N, 28, 28), it holds {images.dtype} {images.shape}")
     if labels.dtype != np.uint8 or labels.shape != images.shape[:1] or labels.max(initial=0) > 9:
-        raise DataError(f"{labels_path}: {name} wants one uint8 label from 0 to 9 for each of {len(images)} images, it holds "
-                        f"{labels.dtype} {labels.shape}")
+        raise DataError(f"{labels_path}: {name} wants one uint8 label from 0 to 9 for each of {len(images)} images, "
+                        f"it holds {labels.dtype} {labels.shape}")
     return Dataset({"x": images[..., None], "y": labels.astype(np.int64)})        # x (N, 28, 28) -> (N, 28, 28, 1)
 
 

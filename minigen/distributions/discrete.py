@@ -2,11 +2,12 @@ r"""Bernoulli and Categorical distributions, given by logits: unnormalised log-p
 
 Bernoulli. One logit l for each entry, p(x=1) = σ(l) = 1/(1 + e⁻ˡ). With ζ(l) = log(1 + eˡ) (softplus),
 
-    log p(x=1) = −ζ(−l),   log p(x=0) = −ζ(l),                                                               (1)
-    log p(x)   = −x ζ(−l) − (1 − x) ζ(l),                                                                    (2)
-    H          = σ(l) ζ(−l) + σ(−l) ζ(l).                                                                    (3)
+    log p(x=1) = −ζ(−l),   log p(x=0) = −ζ(l) = −ζ(−l) − l,                                                 (1)
+    log p(x)   = x l − ζ(l) = −(max(l, 0) − x l + log(1 + e^{−|l|})),                                       (2)
+    H          = σ(l) ζ(−l) + σ(−l) ζ(l).                                                                   (3)
 
-Neither cancels: each is a sum of terms of one sign, so it keeps its digits at |l| = 10⁴, where log σ(l) would be −∞.
+(2) is computed as on the right: max(l, 0) − x l is exact, and both terms have one sign, as in (3). So nothing cancels
+at |l| = 10⁴, where log σ(l) would be −∞.
 
 Categorical. K logits on the last axis, with the log-probabilities
 
@@ -17,7 +18,7 @@ Gumbel's trick: if G_k = −log(−log U_k) with U_k uniform, then argmax_k (l_k
 independent processes to fire is k with probability e^{l_k} / Σ_j e^{l_j}.)
 """
 from minigen.distributions.base import Distribution, parameters
-from minigen.functional import log_softmax, softmax
+from minigen.functional import log_softmax, sigmoid_cross_entropy, softmax
 from minigen.ops.activations import sigmoid, softplus
 from minigen.ops.elementwise import exp
 from minigen.ops.index import take_along_axis
@@ -52,7 +53,7 @@ class Bernoulli(Distribution):
         return sigmoid(self.logits) * sigmoid(-self.logits)
 
     def _log_prob(self, x):
-        return -(x * softplus(-self.logits) + (1 - x) * softplus(self.logits))                              # Eq. (2)
+        return -sigmoid_cross_entropy(self.logits, x if x.dtype.kind == "f" else x.astype(self.logits.dtype))  # Eq. (2)
 
     def _entropy(self):
         l = self.logits

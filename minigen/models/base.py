@@ -31,7 +31,7 @@ class Objective:
             or numbers) are logged. Everything random in it is drawn from ``rng``.
         every: it moves in every ``every``-th step only. A critic with ``every=1`` beside a generator with ``every=5`` takes five
             steps, each on a batch of its own, for one of the generator's.
-        after: function without arguments called after each of its moves, such as WGAN's clipping of the weights.
+        after: function without arguments called after each of its moves, inside `no_grad`, such as WGAN's clipping of weights.
 
     Raises ValueError for an empty name, no parameters, or every < 1; TypeError for parameters that are no Tensors.
     """

@@ -1,10 +1,11 @@
-"""Dropout (Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, 2014).
+"""Dropout (Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, 2014) as a layer.
 
-In training each entry is kept with probability 1 − p and scaled so that nothing changes on average; in evaluation nothing is
-done:
+In training each entry is kept with probability 1 − p and scaled so that nothing changes on average; in evaluation
+nothing is done:
 
-    y = x · m / (1 − p),   m ~ Bernoulli(1 − p) independently,   so that   E[y] = x.                             (1)
+    y = x · m / (1 − p),   m ~ Bernoulli(1 − p) independently,   so that   E[y] = x.                        (1)
 """
+from minigen.functional import dropout
 from minigen.nn.module import Module
 from minigen.random import as_generator, default_rng
 
@@ -29,11 +30,9 @@ class Dropout(Module):
     def forward(self, x):
         if not self.training or self.p == 0:
             return x
-        keep = 1 - self.p
-        if self.rng.backend != x.backend.name:                                      # the model has moved
+        if self.rng.backend != x.backend.name:                              # the model has moved
             self.rng = default_rng(self.rng.integers(2 ** 31).item(), x.backend.name)
-        mask = (self.rng.random(x.shape) < keep).astype(x.dtype) * (1 / keep)
-        return x * mask                                                                                         # Eq. (1)
+        return dropout(x, self.p, self.rng)                                 # Eq. (1)
 
     def describe(self):
         return f"p={self.p}"

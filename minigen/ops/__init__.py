@@ -3,8 +3,8 @@
 Read them in this order: piecewise, elementwise, activations, reduce, scan, shape, join, index, linalg, einsum; each
 stands on those before it.
 """
-from minigen.ops import (activations, create, einsum as _einsum, elementwise, index, join, linalg, piecewise, reduce, scan,
-                         shape)
+from minigen.ops import (activations, create, einsum as _einsum, elementwise, index, join, linalg, piecewise, reduce,
+                         scan, shape)
 from minigen.ops.methods import attach
 
 _families = (create, piecewise, elementwise, activations, reduce, scan, shape, join, index, linalg, _einsum)

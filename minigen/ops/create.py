@@ -1,7 +1,7 @@
 """Making tensors: of one value, of equal steps, like another; and giving them another dtype or another backend.
 
-The first kind makes leaves on the current backend (see `minigen.use`). Floats are float32 unless ``dtype`` says otherwise,
-integers int64. `zeros_like` and its kin, `astype` and `to` are ops: they follow their input.
+The first kind makes leaves on the current backend (see `minigen.use`). Floats are float32 unless ``dtype`` says
+otherwise, integers int64. `zeros_like` and its kin, `astype` and `to` are ops: they follow their input.
 """
 import numpy as np
 

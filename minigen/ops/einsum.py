@@ -15,7 +15,7 @@ import functools
 import itertools
 import math
 
-from minigen.ops.index import lift
+from minigen.ops.indices import lift
 from minigen.ops.shape import diagonal, squeeze, transpose
 from minigen.primitive import primitive
 

@@ -1,11 +1,11 @@
 """Smooth elementwise ops. Each is a forward on arrays and, beside it, the vector-Jacobian product for each input.
 
-The Jacobian of an elementwise function is diagonal, so its vjp is a product: x̄ = ȳ · f′(x). Inputs broadcast as in NumPy;
-the engine sums the cotangent back to the input's shape. ``out`` is the op's own output, saved instead of the input wherever
-f′ is a function of f, because it is there anyway.
+The Jacobian of an elementwise function is diagonal, so its vjp is a product: x̄ = ȳ · f′(x). Inputs broadcast as in
+NumPy; the engine sums the cotangent back to the input's shape. ``out`` is the op's own output, saved instead of the
+input wherever f′ is a function of f, because it is there anyway.
 
-Dtypes are NumPy's: a float keeps its own, integers become float64 where the result is real. A function called outside its
-domain returns NaN or ±∞ and warns, as NumPy does; a docstring that names no domain means all of ℝ.
+Dtypes are NumPy's: a float keeps its own, integers become float64 where the result is real. Called outside its
+domain, a function returns NaN or ±∞ and warns, as NumPy does; a docstring that names no domain means all of ℝ.
 """
 import math
 
@@ -13,9 +13,9 @@ from minigen.ops.create import zeros_like
 from minigen.ops.piecewise import where
 from minigen.primitive import primitive
 
-__all__ = ["add", "subtract", "multiply", "divide", "true_divide", "negative", "positive", "reciprocal", "square", "sqrt",
-           "power", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "arctan", "sinh", "cosh", "tanh", "erf", "lgamma",
-           "digamma", "polygamma"]
+__all__ = ["add", "subtract", "multiply", "divide", "true_divide", "negative", "positive", "reciprocal", "square",
+           "sqrt", "power", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "arctan", "sinh", "cosh", "tanh",
+           "erf", "lgamma", "digamma", "polygamma"]
 
 
 # ---- arithmetic ------------------------------------------------------------------------------------------------------
@@ -106,8 +106,8 @@ sqrt.vjp(lambda g, out: g / (2 * out))
 def power(xp, a, b):
     """aᵇ; ∂f/∂a = b aᵇ⁻¹, ∂f/∂b = f log a. A negative base takes integer exponents only, else the value is NaN.
 
-    At the edge: 0⁰ = 1 and does not move with a. For a = 0 and b ≥ 0 the derivative in b is taken to be 0, its limit for
-    b > 0. For a < 0 the function has no derivative in b: NaN.
+    At the edge: 0⁰ = 1 and does not move with a. For a = 0 and b ≥ 0 the derivative in b is taken to be 0, its limit
+    for b > 0. For a < 0 the function has no derivative in b: NaN.
     """
     return a ** b            # NumPy's operator, not its ufunc: it knows a short way for a², √a, 1/a
 

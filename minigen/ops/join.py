@@ -4,6 +4,7 @@ To *pad* x with zeros and to *crop* the result are adjoint: ⟨pad x, y⟩ = ⟨
 cropped out of its cotangent, what was cut off is padded, so derivatives of every order are pads and crops.
 """
 import numbers
+from operator import index
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
@@ -60,8 +61,8 @@ def pad(x, pad_width, mode="constant", constant_values=0):
     """
     x = _with_shape(x)
     try:
-        widths = tuple((int(before), int(after)) for before, after in np.broadcast_to(pad_width, (x.ndim, 2)))
-    except ValueError:
+        widths = tuple((index(before), index(after)) for before, after in np.broadcast_to(pad_width, (x.ndim, 2)))
+    except (ValueError, TypeError):
         raise ValueError(f"pad: pad_width={pad_width!r} does not fit x {x.shape}; pass an int, (before, after), or one "
                          "such pair per axis") from None
     if any(width < 0 for pair in widths for width in pair):
@@ -115,7 +116,7 @@ def split(x, indices_or_sections, axis=0):
     Raises ValueError if the length does not divide into so many equal sections.
     """
     x = _with_shape(x)
-    axis = normalize_axis_index(axis, x.ndim)
+    axis = normalize_axis_index(axis, x.ndim, "split")
     length, cuts = x.shape[axis], indices_or_sections
     if isinstance(cuts, numbers.Integral):
         if cuts < 1 or length % cuts:

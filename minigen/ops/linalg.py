@@ -19,7 +19,7 @@ import math
 from typing import NamedTuple
 
 from minigen.ops.elementwise import multiply
-from minigen.ops.index import lift
+from minigen.ops.indices import lift
 from minigen.ops.shape import diagonal, reshape, tril, triu
 from minigen.primitive import primitive
 from minigen.tensor import Tensor

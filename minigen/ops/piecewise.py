@@ -1,9 +1,9 @@
 """Ops that are constant or linear piece by piece: comparisons, logic, rounding, choices.
 
-Between the kinks their derivatives are constants, so the second derivative is zero and a vjp needs only a mask. Masks are
-made by comparisons, which pass no gradient. **At a kink** the derivative is a choice; each docstring states its own.
-A step function such as `floor` has the derivative 0 and says so: it stays in the graph and sends back zeros. A truth value
-has none: it leaves the graph.
+Between the kinks their derivatives are constants, so the second derivative is zero and a vjp needs only a mask. Masks
+are made by comparisons, which pass no gradient. **At a kink** the derivative is a choice; each docstring states its
+own. A step function such as `floor` has the derivative 0 and says so: it stays in the graph and sends back zeros. A
+truth value has none: it leaves the graph.
 """
 import numpy as np
 
@@ -94,7 +94,7 @@ def logical_not(xp, x):
     return xp.logical_not(x)
 
 
-# ---- steps: the derivative is zero, also at the jumps ------------------------------------------------------------------
+# ---- steps: the derivative is zero, also at the jumps ----------------------------------------------------------------
 @primitive
 def sign(xp, x):
     """−1, 0 or 1; f′ = 0."""

@@ -84,7 +84,7 @@ def sum(xp, x, *, axis=None, keepdims=False):
 
 @primitive
 def broadcast_to(xp, x, *, shape):
-    """x stretched to ``shape`` without copying. The adjoint is `sum`; the engine does that for every stretched input."""
+    """x stretched to ``shape`` without copying. The adjoint is `sum`; the engine does that for all stretched inputs."""
     try:
         return xp.broadcast_to(x, shape)
     except ValueError:
@@ -128,7 +128,7 @@ var.vjp(_var_vjp)
 
 @primitive
 def std(xp, x, *, axis=None, ddof=0, keepdims=False):
-    """Standard deviation √var. Where it is 0 (x is constant) is a kink; the gradient is taken as 0, to any order."""
+    """Standard deviation √var. At constant x, where it is 0, it has a kink; the gradient there is taken as 0."""
     return xp.sqrt(_var(xp, x, axis, ddof, keepdims))
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from minigen import random
 from minigen.autograd import grad
+from minigen.primitive import no_grad
 from minigen.training import checkpoint
 from minigen.training.clip import clip_grad_norm
 from minigen.training.ema import EMA
@@ -144,7 +145,8 @@ class Trainer:
         optimizer.step()
         optimizer.zero_grad()
         if objective.after:
-            objective.after()
+            with no_grad():
+                objective.after()
 
     # ---- telling -------------------------------------------------------------------------------------------------
     def _note(self, objective, lr, terms):

@@ -28,8 +28,9 @@ def test_subset(data):
     assert len(data.subset([])) == 0
 
 
-@pytest.mark.parametrize("indices, reason", [([10], "indices run from 10 to 10"), ([-11], "there are 10"), ([[1]], "1-d array"),
-                                             ([0.5], "integers or a mask"), ([True, False], "the mask has 2 entries")])
+@pytest.mark.parametrize("indices, reason", [
+    ([10], "indices run from 10 to 10"), ([-11], "there are 10"), ([[1]], "1-d array"), ([0.5], "integers or a mask"),
+    ([True, False], "the mask has 2 entries")])
 def test_subset_refuses(data, indices, reason):
     with pytest.raises(IndexError, match=reason):
         data.subset(indices)
@@ -50,8 +51,9 @@ def test_split_refuses_an_empty_part(data, fraction):
         data.split(fraction)
 
 
-@pytest.mark.parametrize("arrays, reason", [({}, "at least one array"), ({"x": 3}, "'x' must be an array"),
-                                            ({"x": np.array(["a"])}, "array of numbers"), ({"x": [1, 2], "y": [1]}, "{'x': 2, 'y': 1}")])
+@pytest.mark.parametrize("arrays, reason", [
+    ({}, "at least one array"), ({"x": 3}, "'x' must be an array"), ({"x": np.array(["a"])}, "array of numbers"),
+    ({"x": [1, 2], "y": [1]}, "{'x': 2, 'y': 1}")])
 def test_construction_refuses(arrays, reason):
     with pytest.raises(ValueError, match=reason):
         Dataset(arrays)

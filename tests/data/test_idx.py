@@ -43,7 +43,8 @@ def test_gzip_is_reproducible_and_told_by_content(tmp_path):
     assert read_idx(tmp_path / "plainly-named").tolist() == list(range(100))
 
 
-@pytest.mark.parametrize("array", [np.zeros(3, "u2"), np.zeros(3, bool), np.zeros(3, "i8"), np.float32(1), np.zeros((1,) * 9, "u1")])
+@pytest.mark.parametrize("array", [np.zeros(3, "u2"), np.zeros(3, bool), np.zeros(3, "i8"), np.float32(1),
+                                   np.zeros((1,) * 9, "u1")])
 def test_write_refuses_what_idx_lacks(tmp_path, array):
     with pytest.raises(ValueError, match="write_idx: cannot store"):
         write_idx(tmp_path / "a", array)
@@ -57,7 +58,8 @@ BAD = {
     "no axes": (b"\0\0\x08\0" + bytes(1), "claims 0 axes"),
     "many axes": (b"\0\0\x08\xff" + bytes(4 * 255), "claims 255 axes"),
     "lengths missing": (header(2, 3)[:-2], "ends before their lengths do"),
-    "truncated": (header(3, 4) + bytes(11), r"truncated, its header promises 12 bytes of elements \(shape \(3, 4\), uint8\), but 11 follow"),
+    "truncated": (header(3, 4) + bytes(11),
+                  r"truncated, its header promises 12 bytes of elements \(shape \(3, 4\), uint8\), but 11 follow"),
     "trailing": (header(3, 4) + bytes(13), "too long, its header promises 12 bytes .* but 13 follow"),
     "2^40 bytes": (header(2 ** 20, 2 ** 20), "promises 1099511627776 bytes .* over the limit"),
     "overflowing": (header(*[2 ** 32 - 1] * 8, code=0x0E), "over the limit"),
@@ -155,7 +157,8 @@ def test_a_flipped_byte_in_gzip_never_changes_the_array(tmp_path, data):
     np.testing.assert_array_equal(back, array)      # the flip met a field without meaning, such as the time
 
 
-@given(content=st.binary(max_size=64), magic=st.sampled_from([b"", b"\0\0\x08\x01\0\0\0", b"\0\0\x0e\x02", b"\x1f\x8b\x08"]))
+@given(content=st.binary(max_size=64),
+       magic=st.sampled_from([b"", b"\0\0\x08\x01\0\0\0", b"\0\0\x0e\x02", b"\x1f\x8b\x08"]))
 def test_random_bytes_raise_nothing_else(tmp_path, content, magic):
     path = tmp_path / "a"
     path.write_bytes(magic + content)

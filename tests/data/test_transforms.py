@@ -26,7 +26,7 @@ def test_binarise_is_exactly_bernoulli():
 
 
 def test_binarise_draws():
-    """20,000 draws of each pixel: each frequency within 5 standard deviations; false alarm < 256 · 6e-7, and the seed is fixed."""
+    """20,000 draws of each pixel: frequencies within 5 standard deviations; false alarm < 256 · 6e-7, fixed seed."""
     n = 20_000
     bits = binarise(np.broadcast_to(ALL, (n, 256)), rng())
     p = np.arange(256) / 255
@@ -65,7 +65,7 @@ def test_dequantise_stays_in_its_cell():
 
 
 def test_dequantise_draws():
-    """u = 256 y − x is uniform: mean and variance within 5 standard deviations at n = 256,000; false alarm < 2e-6, fixed seed."""
+    """u = 256 y − x is uniform: mean and variance within 5 standard deviations; false alarm < 2e-6, fixed seed."""
     x = np.broadcast_to(ALL, (1000, 256))
     u = dequantise(x, rng()).astype(np.float64) * 256 - x
     assert abs(u.mean() - 1 / 2) < 5 * np.sqrt(1 / 12 / u.size)

@@ -1,0 +1,70 @@
+"""What ``minigen doctor`` finds out about the machine: everything that changes what minigen does, or how fast."""
+import ctypes
+import importlib.metadata
+import importlib.util
+import os
+import platform
+
+import numpy
+
+import minigen as mg
+
+
+def examine():
+    """Everything about this machine that changes what minigen does or how fast it is: {name: finding}."""
+    facts = {"minigen": mg.__version__, "Python": f"{platform.python_version()} on {platform.platform()}",
+             "NumPy": numpy.__version__, "BLAS": describe_blas(), **mg.levers.report,
+             "CPU": f"{os.cpu_count()} logical cores", "memory": describe_memory()}
+    for package in ("scipy", "matplotlib", "tqdm"):
+        facts[package] = importlib.metadata.version(package)
+    facts["CuPy"], facts["GPU"] = describe_gpu()
+    return facts
+
+
+def describe_blas():
+    """Name, version, kernel and threads of the BLAS that NumPy uses."""
+    built = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    text = f"{built.get('name')} {built.get('version')}"
+    found = openblas()
+    return text + (f", kernel {found[0]}, {found[1]} threads" if found else "")
+
+
+def openblas():
+    """(kernel, threads) as the OpenBLAS inside NumPy reports them, or None where it cannot be asked."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8") as lines:
+            paths = sorted({line.split()[-1] for line in lines if "openblas" in line and "numpy" in line})
+    except OSError:
+        return None
+    for path in paths:
+        library = ctypes.CDLL(path)
+        for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
+            core = getattr(library, f"{prefix}openblas_get_corename{suffix}", None)
+            threads = getattr(library, f"{prefix}openblas_get_num_threads{suffix}", None)
+            if core and threads:
+                core.restype = ctypes.c_char_p
+                return core().decode(), threads()
+    return None
+
+
+def describe_memory():
+    """Free and total memory of the host."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+        return f"{kib['MemAvailable'] / 2**20:.1f} GiB free of {kib['MemTotal'] / 2**20:.1f} GiB"
+    except (OSError, KeyError):
+        return "unknown on this system"
+
+
+def describe_gpu():
+    """(CuPy, GPU): versions and free memory, or what is missing."""
+    if importlib.util.find_spec("cupy") is None:
+        return "not installed (pip install 'minigen[cuda12]' or 'minigen[cuda13]')", "not used"
+    try:
+        xp = mg.backend.get("cupy")
+    except (mg.BackendError, ImportError) as error:
+        return "installed, not usable", " ".join(str(error).split())
+    free, total = xp.memory()
+    name = xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    return xp.module.__version__, f"{name}, {free / 2**30:.1f} GiB free of {total / 2**30:.1f} GiB"
