@@ -19,7 +19,7 @@ from types import SimpleNamespace
 
 from minigen import backend, ops
 from minigen.autograd import backpropagate, grad
-from minigen.primitive import Node, _serial, _set_mode
+from minigen.primitive import Node, _serial, _set_mode, is_recording
 from minigen.tensor import Tensor, tensor
 
 
@@ -36,8 +36,9 @@ def _leaves(inputs):
     return leaves
 
 
-def _evaluate(name, f, leaves):
-    out = f(*leaves)
+def _evaluate(name, f, leaves, record=True):
+    with _set_mode(record=record, arrays=False):        # a derivative is asked for, even inside no_grad
+        out = f(*leaves)
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}: the function must return a Tensor, got {type(out).__name__}")
     return out
@@ -90,7 +91,7 @@ def jacobian(f, *inputs, create_graph=False):
     """
     leaves = _leaves(inputs)
     out = _evaluate("jacobian", f, leaves)
-    units = backend.of(out._array).eye(max(out.size, 1), dtype=out.dtype).reshape(-1, *out.shape)[:out.size]
+    units = backend.of(out._array).eye(out.size, dtype=out.dtype).reshape(out.size, *out.shape)
     rows = [grad(out, leaves, Tensor(unit), create_graph=create_graph, retain_graph=True) for unit in units]
     found = []
     for k, x in enumerate(leaves):
@@ -136,20 +137,18 @@ def checkpoint(f, *inputs, rng=None):
     """
     state = rng.state() if rng is not None else None
     start = next(_serial)
-    with _set_mode(arrays=False):
-        first = _evaluate("checkpoint", f, inputs)
-    if not first.requires_grad:
+    first = _evaluate("checkpoint", f, inputs, record=is_recording())
+    if first.node is None or first.node.serial < start:            # nothing was recorded inside
         return first
-    sources = _sources(first.node, start)
-    fingerprint, recent = first._array.sum(), {}
+    xp, sources = backend.of(first._array), _sources(first.node, start)
+    fingerprint, recent = first._array.sum(), {}                    # no closure below may hold ``first``: it holds the graph
 
     def again():
         """Evaluate f a second time, recording."""
         now = rng.state() if rng is not None else None
         if rng is not None:
             rng.set_state(state)
-        with _set_mode(record=True, arrays=False):
-            begin, out = next(_serial), f(*inputs)
+        begin, out = next(_serial), _evaluate("checkpoint", f, inputs)
         if rng is not None:
             rng.set_state(now)
         total = out._array.sum()
@@ -159,32 +158,33 @@ def checkpoint(f, *inputs, rng=None):
         return out, begin
 
     def pull(g, source):
-        if recent.get("g") is not g:                        # one evaluation serves all sources
+        if recent.get("g") is not g or source not in recent["left"]:     # one evaluation serves all sources of a pass
             out, begin = again()
-            graph = isinstance(g, Tensor)
-            recent.update(g=g, found=backpropagate([out.node], [g], create_graph=graph, until=begin))
-        h = recent["found"].get(source)
+            found = backpropagate([out.node], [g], create_graph=isinstance(g, Tensor), until=begin)
+            recent.update(g=g, found=found, left=set(sources))
+        recent["left"].remove(source)
+        h = recent["found"].pop(source, None)
+        if not recent["left"]:
+            recent.clear()
         if h is not None:
             return h
-        zeros = backend.of(first._array).zeros(source.shape, dtype=source.dtype)
+        zeros = xp.zeros(source.shape, dtype=source.dtype)
         return Tensor(zeros) if isinstance(g, Tensor) else zeros
 
-    return _one_node(first, sources, pull, recent)
+    return _one_node(first, inputs, sources, pull)
 
 
-def _one_node(first, sources, pull, recent):
+def _one_node(first, inputs, sources, pull):
     """The value of ``first`` with a single node in place of its graph."""
-    def derivative(source, last):
-        def function(g):
-            h = pull(g, source)
-            if last:
-                recent.clear()
-            return h
-        return SimpleNamespace(function=function, wants=())
+    def derivative(source):
+        return SimpleNamespace(function=lambda g: pull(g, source), wants=())
 
-    edges = [(i, source, derivative(source, source is sources[-1]), ()) for i, source in enumerate(sources)]
-    op = SimpleNamespace(name="checkpoint", variadic=False, inputs=[])
-    return Tensor(first._array, Node(op, edges, [], first.shape, first.dtype), True)
+    edges = [(i, source, derivative(source), ()) for i, source in enumerate(sources)]
+    versions = [(x._version, x._version[0], i) for i, x in enumerate([*sources, *inputs]) if isinstance(x, Tensor)]
+    op = SimpleNamespace(name="checkpoint", variadic=False, inputs=["x"])
+    result = Tensor(first._array, Node(op, edges, versions, first.shape, first.dtype), True)
+    result._version = first._version
+    return result
 
 
 def _sources(node, start):

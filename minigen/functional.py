@@ -176,7 +176,7 @@ def _fitting(name, x, target):
 def _reduced(loss, name, reduction):
     if reduction not in ("none", "sum", "mean"):
         raise ValueError(f'{name}: reduction must be "none", "sum" or "mean", got {reduction!r}')
-    return {"none": lambda l: l, "sum": sum, "mean": mean}[reduction](loss)
+    return loss if reduction == "none" else sum(loss) if reduction == "sum" else mean(loss)
 
 
 # ---- distances -------------------------------------------------------------------------------------------------------

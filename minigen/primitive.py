@@ -184,8 +184,8 @@ def primitive(forward):
         if type(out) is not xp.array_type:
             out = (backend.BY_TYPE.get(type(out)) or xp).asarray(out)               # a scalar, or moved by `to`
         result = Tensor(out)
-        if op.view and out.base is not None and isinstance(args[0], Tensor):
-            result._version = args[0]._version                                  # one memory, one count of its changes
+        if op.view and (out.base is not None or out is arrays[0]):              # one memory, one count of its changes
+            result._version = args[0]._version if isinstance(args[0], Tensor) else [0, True]
         if tracked and mode.record and op.derivatives:
             record(op, args, arrays, settings, result)
         if mode.anomaly:

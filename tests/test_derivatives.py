@@ -183,6 +183,7 @@ def test_derivatives_inside_no_grad():
         np.testing.assert_allclose(mg.jvp(f, constant(X), constant(X))[1].numpy(), f_jacobian(X) @ X)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_against_pytorch():
     torch = pytest.importorskip("torch")
     func = pytest.importorskip("torch.func")
@@ -306,6 +307,15 @@ def test_checkpoint_evaluates_twice_and_no_more():
     y = mg.checkpoint(g, x, w)
     assert len(calls) == 1
     assert [v.item() for v in mg.grad(y, [x, w])] == [3, 2] and len(calls) == 2
+
+
+def test_a_checkpoint_that_is_kept_gives_the_same_gradient_again():
+    x, w, c = leaf([1.0, 2.0]), leaf([3.0, 4.0]), constant([1.0, 1.0])
+    y = mg.checkpoint(lambda x, w: x * w, x, w)
+    for source, expected in [(x, [3, 4]), (w, [1, 2]), (x, [3, 4])] * 2:
+        g = mg.grad(y, source, c, retain_graph=True)                         # one source at a time, the same cotangent
+        assert g.tolist() == expected
+        g[...] = 50.0
 
 
 def test_checkpoint_keeps_less_memory(backend):

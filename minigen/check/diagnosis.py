@@ -107,4 +107,5 @@ def in_words(c, who, what, rtol):
     text = nice(c, rtol)
     if text == "−1":
         return f"{who} has the opposite sign of {what} everywhere"
-    return f"{who} is {text or f'{c:.6g}'} times {what} everywhere"
+    how = f"{text} of" if text and abs(c) < 1 else f"{text or f'{c:.6g}'} times"
+    return f"{who} is {how} {what} everywhere"

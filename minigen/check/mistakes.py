@@ -22,7 +22,7 @@ from minigen.check.report import Diagnosis
 from minigen.primitive import Node, _set_mode, detect_anomaly
 from minigen.tensor import tensor
 
-__all__ = ["axis_lengths", "record", "trials"]
+__all__ = ["axis_lengths", "kinked_ops", "record", "trials"]
 
 MOST_EDGES = 150        # larger graphs than this are not searched
 MOST_NUMBERS = 200_000  # nor those with larger arrays
@@ -92,6 +92,26 @@ def axis_lengths(graph):
     return {n: whose for n, whose in lengths.items() if n > 1}
 
 
+_KINKS = {"abs": lambda v: (v["x"] == 0).any(), "relu": lambda v: (v["out"] == 0).any(), "leaky_relu": lambda v: (v["x"] == 0).any(),
+          "maximum": lambda v: (v["x"] == v["y"]).any(), "minimum": lambda v: (v["x"] == v["y"]).any(),
+          "max": lambda v: (v["x"] == v["out"]).sum() > v["out"].size, "min": lambda v: (v["x"] == v["out"]).sum() > v["out"].size,
+          "norm": lambda v: (v["out"] == 0).any(), "std": lambda v: (v["out"] == 0).any(), "clip": lambda v: (v["x"] == v["out"]).any(),
+          "floor": lambda v: True, "ceil": lambda v: True, "round": lambda v: True, "sign": lambda v: True, "where": lambda v: True, "sort": lambda v: True}
+
+
+def kinked_ops(graph):
+    """Names of the ops on the way that have a kink, a tie or a jump and may be sitting on it."""
+    names = set()
+    for node, _, (_, _, derivative, values) in graph.edges if graph else ():
+        test = _KINKS.get(node.op.name)
+        try:
+            if test and test(dict(zip(derivative.wants, values))):
+                names.add(node.op.name)
+        except KeyError:                                 # the op saves something else: then it may be
+            names.add(node.op.name)
+    return sorted(names)
+
+
 def trials(graph, k, gradient):
     """Yield (Diagnosis, wrong gradient of input k) for every mistake of this kind."""
     for node, g, (i, source, derivative, values) in graph.edges if graph else ():
@@ -113,9 +133,9 @@ def trials(graph, k, gradient):
 def _slips(node, i, g, wide, h, derivative, values):
     """Wrong cotangents (h̃, kind, sentence) for one edge."""
     name = node.op.name
-    if g.shape == h.shape:
+    if g.shape == h.shape or g.size == 1:
         formula = _DERIVATIVES.get(name)
-        yield g, "chain-factor", "the local derivative of {op} is missing" + (f": {formula}" if formula else "")
+        yield g + 0 * h, "chain-factor", "the local derivative of {op} is missing" + (f": {formula}" if formula else "")
     for want, v in zip(derivative.wants, values):
         if backend.of(v) is None or v.dtype.kind != "f" or v.shape != h.shape:
             continue

@@ -213,7 +213,7 @@ def _table(elements):
         return []
     rows = [("index", "yours", "ours", "numeric")]
     rows += [(str(list(e.index)), _number(e.yours), _number(e.ours), _number(e.numeric)) for e in elements[:SHOWN]]
-    if all(e.numeric is None for e in elements):
-        rows = [row[:3] for row in rows]
+    kept = [i for i in range(4) if any(row[i] for row in rows[1:])]
+    rows = [[row[i] for i in kept] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["   ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in rows]

@@ -101,15 +101,17 @@ class Subject:
     def gradients(self, cotangent, point=None):
         """Our ∂⟨cotangent, f⟩/∂x for each input, as NumPy arrays."""
         leaves = self.leaves(point)
-        out = self.f(*leaves)
-        return [g.numpy() for g in grad(out, leaves, tensor(np.asarray(cotangent, dtype=np.float64)))]
+        with np.errstate(all="ignore"):
+            out = self.f(*leaves)
+            return [g.numpy() for g in grad(out, leaves, tensor(np.asarray(cotangent, dtype=np.float64)))]
 
     def second(self, cotangent, directions):
         """Our gradients of ⟨directions, ∂⟨cotangent, f⟩/∂x⟩ for each input, as NumPy arrays."""
         leaves = self.leaves()
-        first = grad(self.f(*leaves), leaves, tensor(np.asarray(cotangent, dtype=np.float64)), create_graph=True)
-        total = sum(((g * tensor(d)).sum() for g, d in zip(first, directions)), start=tensor(np.float64(0.0)))
-        return [g.numpy() for g in grad(total, leaves)]
+        with np.errstate(all="ignore"):
+            first = grad(self.f(*leaves), leaves, tensor(np.asarray(cotangent, dtype=np.float64)), create_graph=True)
+            total = sum(((g * tensor(d)).sum() for g, d in zip(first, directions)), start=tensor(np.float64(0.0)))
+            return [g.numpy() for g in grad(total, leaves)]
 
     def scales(self):
         """For each element of each input, the step that counts as large there: about its own size."""

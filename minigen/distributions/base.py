@@ -4,9 +4,9 @@ The shape of a draw is read from the right:
 
     sample size (S, …)  +  batch (N, …)  +  event (H, W, C or D or nothing)
 
-* **event**: the axes of one outcome. `Distribution.log_prob` and `Distribution.entropy` sum over them. How many there are is the
-  argument ``event_ndim``: 1 for vectors of features, 3 for images, 0 for plain numbers. Entries of one event are independent.
-* **batch**: the axes of the parameters in front of it: different distributions of one family, one result for each.
+* **event**: the axes of one outcome. log_prob and entropy are of the whole event, so these axes are gone from them. How
+  many there are is the argument ``event_ndim``: 1 for vectors of features, 3 for images, 0 for plain numbers.
+* **batch**: the axes in front of it: different distributions of one family, and one result for each.
 * **sample size**: what ``sample(size)`` puts in front: independent draws from each.
 
     p = Normal(mean, log_std)           # both (128, 20): a batch of 128 Gaussians in 20 dimensions
@@ -14,7 +14,7 @@ The shape of a draw is read from the right:
     p.log_prob(z)                       # (5, 128), in nats
 
 Parameters are Tensors, and gradients flow to them through log_prob, entropy and KL. They flow through `sample` too where
-``reparameterised`` is True: the draw is then a smooth function of the parameters and of noise, which can be given as ``eps``.
+``reparameterised`` is True: the draw is then a smooth function of the parameters and of the noise ``eps``.
 """
 import numpy as np
 
@@ -24,7 +24,7 @@ from minigen.tensor import Tensor, tensor
 
 
 class Distribution:
-    """Base class. A family sets its shapes with ``_set_shapes`` and defines the methods with an underscore.
+    """Base class. A family calls ``_set_shapes`` and defines ``_log_prob``, ``entropy``, ``_noise`` and ``_draw``.
 
     Attributes:
         batch_shape, event_shape: tuples. event_ndim: the number of event axes.
@@ -35,48 +35,44 @@ class Distribution:
 
     def _set_shapes(self, shape, event_ndim):
         """Split the shape of the parameters into batch and event."""
-        if event_ndim < 0 or event_ndim > len(shape):
-            raise ValueError(f"{type(self).__name__}: event_ndim={event_ndim} asks for that many axes, but the parameters have shape "
-                             f"{tuple(shape)}; pass event_ndim=0 for plain numbers, or parameters with more axes")
+        if not 0 <= event_ndim <= len(shape):
+            raise ValueError(f"{type(self).__name__}: event_ndim={event_ndim} asks for that many axes, and the parameters "
+                             f"have shape {tuple(shape)}; pass event_ndim=0 for plain numbers, or parameters with more axes")
         cut = len(shape) - event_ndim
         self.batch_shape, self.event_shape, self.event_ndim = tuple(shape[:cut]), tuple(shape[cut:]), event_ndim
 
     # ---- what a family defines -----------------------------------------------------------------------------------
     def _log_prob(self, x):
-        """log p of each entry, before the sum over the event."""
-        raise NotImplementedError(f"{type(self).__name__}: it defines no log_prob")
+        """log p(x) of whole events, for x of the right shape."""
+        raise NotImplementedError(f"{type(self).__name__}: it has no log_prob")
 
-    def _entropy(self):
-        """The entropy of each entry, before the sum over the event."""
+    def entropy(self):
+        """H = −E[log p(x)] in nats, of the batch's shape. Of a density it can be negative."""
         raise NotImplementedError(f"{type(self).__name__}: it has no entropy in closed form")
 
     def _noise(self, rng, shape):
-        """The noise from which a draw of this shape is made."""
+        """The noise from which draws are made, of this shape."""
         raise NotImplementedError(f"{type(self).__name__}: it cannot be sampled")
 
     def _draw(self, eps):
-        """The draw made from this noise."""
+        """The draws made from this noise."""
         raise NotImplementedError(f"{type(self).__name__}: it cannot be sampled")
 
     def _noise_shape(self, shape):
-        """The shape of the noise for a draw of this shape."""
+        """The shape of the noise for draws of this shape."""
         return shape
 
     # ---- what users call -----------------------------------------------------------------------------------------
     def log_prob(self, x):
-        """log p(x) in nats, summed over the event: (…, *batch, *event) → (…, *batch).
+        """log p(x) in nats: (…, *batch, *event) → (…, *batch).
 
-        ``x`` broadcasts against the batch, never against the event. Raises ValueError if its event axes differ.
+        ``x`` broadcasts against the batch, never against the event. Raises ValueError if it does not fit.
         """
         x = x if isinstance(x, Tensor) else tensor(x)
         lead = x.ndim - self.event_ndim
-        if lead < 0 or x.shape[lead:] != self.event_shape or not _broadcast(x.shape[:lead], self.batch_shape):
+        if lead < 0 or x.shape[lead:] != self.event_shape or not broadcastable(x.shape[:lead], self.batch_shape):
             raise ValueError(f"log_prob: {self!r} wants x of shape (…, *batch, *event), got {x.shape}")
-        return self.sum_event(self._log_prob(x))
-
-    def entropy(self):
-        """H = −E[log p(x)] in nats, of the batch's shape. Of a density it can be negative."""
-        return self.sum_event(self._entropy())
+        return self._log_prob(x)
 
     def sample(self, size=(), *, rng=None, eps=None):
         """Draw: (*size, *batch, *event).
@@ -90,7 +86,8 @@ class Distribution:
         size = (size,) if isinstance(size, (int, np.integer)) else tuple(size)
         shape = self._noise_shape(size + self.batch_shape + self.event_shape)
         if eps is None and rng is None:
-            raise ValueError(f"sample: {self!r} needs something to draw with; pass rng= a Generator or a seed, or the noise as eps=")
+            raise ValueError(f"sample: {self!r} needs something to draw with; pass rng= a Generator or a seed, or the "
+                             "noise as eps=")
         if eps is None:
             eps = self._noise(as_generator(rng), shape)
         elif np.shape(eps) != shape:
@@ -98,21 +95,24 @@ class Distribution:
         return self._draw(eps if isinstance(eps, Tensor) else tensor(eps))
 
     def sum_event(self, values):
-        """Sum over the event axes, the last ``event_ndim``."""
+        """Sum over the event axes, the last ``event_ndim``: from entries that are independent to the whole event."""
         return values.sum(axis=tuple(range(-self.event_ndim, 0))) if self.event_ndim else values
 
     def __repr__(self):
         return f"{type(self).__name__}(batch_shape={self.batch_shape}, event_shape={self.event_shape})"
 
 
-def _broadcast(a, b):
+# ---- what families share ---------------------------------------------------------------------------------------------
+def broadcastable(a, b):
+    """Whether two shapes broadcast to one."""
     return all(i == j or 1 in (i, j) for i, j in zip(reversed(a), reversed(b)))
 
 
 def parameters(family, **values):
     """The parameters of a family as floating Tensors of one shape, broadcast where they differ.
 
-    Raises TypeError for Tensors of integers, and ValueError for shapes that do not broadcast.
+    Numbers and lists become float32. Raises TypeError for Tensors of integers, ValueError for shapes that do not
+    broadcast.
     """
     for name, value in values.items():
         if not isinstance(value, Tensor):

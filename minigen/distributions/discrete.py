@@ -7,15 +7,15 @@ Bernoulli. One logit l for each entry, p(x=1) = σ(l) = 1/(1 + e⁻ˡ). With ζ(
     H          = σ(l) ζ(−l) + σ(−l) ζ(l).                                                                   (3)
 
 (2) is computed as on the right: max(l, 0) − x l is exact, and both terms have one sign, as in (3). So nothing cancels
-at |l| = 10⁴, where log σ(l) would be −∞.
+at |l| = 10⁴, where log σ(l) would be −∞. For independent entries (2) and (3) are summed over the event.
 
 Categorical. K logits on the last axis, with the log-probabilities
 
     log p_k = l_k − log Σ_j exp(l_j),   log p(x) = log p_x,   H = −Σ_k p_k log p_k.                         (4)
 
-Gumbel's trick: if G_k = −log(−log U_k) with U_k uniform, then argmax_k (l_k + G_k) = k with probability p_k.   (5)
-(The time −log U_k e^{−l_k} of the first event of a Poisson process with rate e^{l_k} has log −(l_k + G_k); the first of K
-independent processes to fire is k with probability e^{l_k} / Σ_j e^{l_j}.)
+Gumbel's trick: if G_k = −log(−log U_k) with U_k uniform, then argmax_k (l_k + G_k) = k with probability p_k.  (5)
+Proof: T_k = exp(−l_k − G_k) = −log U_k / e^{l_k} is the waiting time of a Poisson process with rate e^{l_k}, and of
+independent processes k fires first with probability e^{l_k} / Σ_j e^{l_j}.
 """
 from minigen.distributions.base import Distribution, parameters
 from minigen.functional import log_softmax, sigmoid_cross_entropy, softmax
@@ -26,16 +26,16 @@ from minigen.ops.reduce import argmax
 
 
 class Bernoulli(Distribution):
-    """Independent coin flips: each entry of x is 1 with probability σ(logit), else 0; x has the logits' dtype.
+    """Independent coin flips: each entry of x is 1 with probability σ(logit), else 0.
 
-    ``eps`` of `sample` is uniform noise in [0, 1) of the draw's shape: x = 1 where eps < σ(logit).
+    ``eps`` of `sample` is uniform noise in [0, 1) of the draw's shape: x = 1 where eps < σ(logit), in the logits' dtype.
 
     Args:
-        logits: a Tensor of shape batch + event.
-        event_ndim: how many of its last axes are one outcome.
+        logits: numbers or a Tensor of shape batch + event.
+        event_ndim: how many of the last axes are one outcome.
 
-    A value of x between 0 and 1 (a grey pixel) gets the weighted mean of the two log-probabilities, the negative
-    cross-entropy, which is no density.
+    An x between 0 and 1 (a grey pixel) gets the weighted mean of the two log-probabilities: the negative cross-entropy,
+    which is no log-density.
     """
 
     def __init__(self, logits, event_ndim=1):
@@ -53,11 +53,12 @@ class Bernoulli(Distribution):
         return sigmoid(self.logits) * sigmoid(-self.logits)
 
     def _log_prob(self, x):
-        return -sigmoid_cross_entropy(self.logits, x if x.dtype.kind == "f" else x.astype(self.logits.dtype))  # Eq. (2)
+        x = x if x.dtype.kind == "f" else x.astype(self.logits.dtype)
+        return -self.sum_event(sigmoid_cross_entropy(self.logits, x))                                       # Eq. (2)
 
-    def _entropy(self):
+    def entropy(self):
         l = self.logits
-        return sigmoid(l) * softplus(-l) + sigmoid(-l) * softplus(l)                                        # Eq. (3)
+        return self.sum_event(sigmoid(l) * softplus(-l) + sigmoid(-l) * softplus(l))                        # Eq. (3)
 
     def _noise(self, rng, shape):
         return rng.random(shape, dtype=self.logits.dtype)
@@ -67,13 +68,16 @@ class Bernoulli(Distribution):
 
 
 class Categorical(Distribution):
-    """One of K classes, 0 … K − 1; x is an int64 Tensor.
+    """One of K classes, 0 … K − 1; draws are int64.
 
     ``eps`` of `sample` is Gumbel noise of the draw's shape + (K,), Eq. (5).
 
     Args:
-        logits: a Tensor of shape batch + event + (K,).
+        logits: numbers or a Tensor of shape batch + event + (K,).
         event_ndim: how many axes before the last are one outcome: 0 for a label, 3 for an image of K-valued subpixels.
+
+    `log_prob` raises TypeError for x that is not integer, and ValueError for a class out of range (to see one, a GPU is
+    waited for).
     """
 
     def __init__(self, logits, event_ndim=0):
@@ -100,18 +104,18 @@ class Categorical(Distribution):
     def _log_prob(self, x):
         if x.dtype.kind not in "iu":
             raise TypeError(f"log_prob: {self!r} wants classes as integers, got {x.dtype} of shape {x.shape}")
-        if x.size and (int(x.min()) < 0 or int(x.max()) >= self.classes):
-            raise ValueError(f"log_prob: {self!r} has the classes 0 to {self.classes - 1}, got some from {int(x.min())} to "
-                             f"{int(x.max())}")
+        low, high = (int(x.min()), int(x.max())) if x.size else (0, 0)
+        if low < 0 or high >= self.classes:
+            raise ValueError(f"log_prob: {self!r} has the classes 0 to {self.classes - 1}, got some from {low} to {high}")
         log_probs = self.log_probs
-        ndim = max(x.ndim, log_probs.ndim - 1)                                  # line the axes up from the right
+        ndim = max(x.ndim, log_probs.ndim - 1)                              # line the axes up from the right
         log_probs = log_probs.reshape((1,) * (ndim + 1 - log_probs.ndim) + log_probs.shape)
         x = x.reshape((1,) * (ndim - x.ndim) + x.shape + (1,))
-        return take_along_axis(log_probs, x, axis=-1)[..., 0]                                               # Eq. (4)
+        return self.sum_event(take_along_axis(log_probs, x, axis=-1)[..., 0])                               # Eq. (4)
 
-    def _entropy(self):
+    def entropy(self):
         log_probs = self.log_probs
-        return -(exp(log_probs) * log_probs).sum(axis=-1)                                                   # Eq. (4)
+        return -self.sum_event((exp(log_probs) * log_probs).sum(axis=-1))                                   # Eq. (4)
 
     def _noise_shape(self, shape):
         return (*shape, self.classes)

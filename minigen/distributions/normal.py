@@ -1,19 +1,19 @@
 r"""The normal distribution with independent entries (diagonal covariance).
 
-    p(x) = ∏_d (2π σ_d²)^(−1/2) exp(−(x_d − μ_d)² / (2 σ_d²)),   ε_d = (x_d − μ_d) / σ_d,                    (1)
+    p(x) = ∏_d (2π σ_d²)^(−1/2) exp(−ε_d² / 2),   ε_d = (x_d − μ_d) / σ_d,                                  (1)
 
-    log p(x) = −Σ_d [½ ε_d² + log σ_d + ½ log 2π].                                                           (2)
+    log p(x) = −Σ_d [½ ε_d² + log σ_d + ½ log 2π].                                                          (2)
 
 Since E[ε²] = 1, the entropy −E[log p(x)] is
 
-    H = Σ_d [½ + log σ_d + ½ log 2π].                                                                        (3)
+    H = Σ_d [½ + log σ_d + ½ log 2π].                                                                       (3)
 
 Reparameterisation (Kingma and Welling, 2013, arXiv:1312.6114): with ε ~ N(0, I) drawn beforehand,
 
-    x = μ + σ ε   has density (1), and   ∂x/∂μ = 1, ∂x/∂σ = ε,                                              (4)
+    x = μ + σ ε   has density (1), and   ∂x/∂μ = 1, ∂x/∂σ = ε,                                             (4)
 
-so the gradient of E[f(x)] is the mean of gradients of f. The parameter is log σ: any real number is valid, and steps of equal
-size change σ by equal factors.
+so the gradient of E[f(x)] is the mean of gradients of f. The parameter is log σ: any real number is valid, and equal steps
+change σ by equal factors.
 """
 import math
 
@@ -50,10 +50,10 @@ class Normal(Distribution):
 
     def _log_prob(self, x):
         eps = (x - self.mean) * exp(-self.log_std)
-        return -(0.5 * eps * eps + self.log_std + HALF_LOG_2PI)                                             # Eq. (2)
+        return -self.sum_event(0.5 * eps * eps + self.log_std + HALF_LOG_2PI)                               # Eq. (2)
 
-    def _entropy(self):
-        return self.log_std + (0.5 + HALF_LOG_2PI)                                                          # Eq. (3)
+    def entropy(self):
+        return self.sum_event(self.log_std + (0.5 + HALF_LOG_2PI))                                          # Eq. (3)
 
     def _noise(self, rng, shape):
         return rng.standard_normal(shape, dtype=self.mean.dtype)

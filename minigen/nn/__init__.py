@@ -12,5 +12,5 @@ from minigen.nn.module import Module
 from minigen.nn.norm import LayerNorm
 from minigen.nn.parameter import Buffer, Parameter
 
-__all__ = ["Buffer", "Dropout", "ELU", "Embedding", "GELU", "Identity", "LayerNorm", "LeakyReLU", "Linear", "MLP", "Module",
-           "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softplus", "Tanh", "init"]
+__all__ = ["Buffer", "Dropout", "ELU", "Embedding", "GELU", "Identity", "LayerNorm", "LeakyReLU", "Linear", "MLP",
+           "Module", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softplus", "Tanh", "init"]

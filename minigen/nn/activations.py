@@ -54,7 +54,7 @@ class SiLU(Module):
 
 
 class GELU(Module):
-    """x · Φ(x), with Φ the standard normal's distribution function; ``approximate="tanh"`` replaces Φ, as in `mg.gelu`."""
+    """x · Φ(x), with Φ the standard normal distribution function; ``approximate="tanh"`` as in `mg.gelu`."""
 
     def __init__(self, approximate="none"):
         self.approximate = approximate

@@ -19,8 +19,8 @@ class Embedding(Module):
     Attributes:
         weight: (symbols, features).
 
-    Raises TypeError for symbols that are not integers, and IndexError for those outside 0 … symbols − 1. To see them, a GPU
-    is waited for.
+    Raises TypeError for symbols that are not integers, and IndexError for those outside 0 … symbols − 1 (to see one, a
+    GPU is waited for).
     """
 
     def __init__(self, symbols, features, *, rng, weight_init=functools.partial(normal, std=1.0)):
@@ -36,7 +36,8 @@ class Embedding(Module):
         if symbols.size:
             low, high = int(symbols.min()), int(symbols.max())
             if low < 0 or high >= self.symbols:
-                raise IndexError(f"{self.label()} knows the symbols 0 to {self.symbols - 1}, got some from {low} to {high}")
+                raise IndexError(f"{self.label()} knows the symbols 0 to {self.symbols - 1}, "
+                                 f"got some from {low} to {high}")
         return take(self.weight, symbols, axis=0)
 
     def describe(self):

@@ -1,25 +1,26 @@
 r"""How weights start: initialisers by name.
 
-Write y = x W with W of shape (in, out), x of mean 0, and weights drawn independently with mean 0. Then
+Write y = x W with W of shape (in, out), x of mean 0, and weights drawn independently with mean 0. Then forwards, and
+backwards for x̄ = ȳ Wᵀ,
 
-    Var[y_j] = Σ_i Var[W_ij] E[x_i²] = fan_in · Var[W] · E[x²],                                              (1)
+    Var[y_j] = Σ_i Var[W_ij] E[x_i²] = fan_in · Var[W] · E[x²],                                             (1)
+    Var[x̄_i] = fan_out · Var[W] · E[ȳ²].                                                                   (2)
 
-    and backwards, for x̄ = ȳ Wᵀ,   Var[x̄_i] = fan_out · Var[W] · E[ȳ²].                                      (2)
+A deep network keeps its signal alive if neither product is far from one.
 
-A deep network keeps its signal alive if neither product is far from one:
+Glorot and Bengio (2010): an activation that is near linear at 0 keeps E[x²] = Var[x]. Then (1) asks for
+Var[W] = 1/fan_in and (2) for 1/fan_out, and the compromise is
 
-* Glorot and Bengio (2010): f is near linear around 0, so E[x²] = Var[x]. (1) asks for Var[W] = 1/fan_in and (2) for 1/fan_out;
-  their compromise is
+    Var[W] = 2 / (fan_in + fan_out).                                                                        (3)
 
-    Var[W] = 2 / (fan_in + fan_out).                                                                          (3)
+He, Zhang, Ren and Sun (2015, arXiv:1502.01852): if x = relu(y′) with y′ symmetric around 0, then E[x²] = ½ Var[y′], and
+(1) asks for
 
-* He, Zhang, Ren and Sun (2015, arXiv:1502.01852): x = relu(y′) with y′ symmetric, so E[x²] = ½ Var[y′]. (1) then asks for
+    Var[W] = 2 / fan_in.                                                                                    (4)
 
-    Var[W] = 2 / fan_in.                                                                                      (4)
+A uniform law on (−a, a) has variance a²/3, so a = √3 · std.                                                (5)
 
-A uniform law on (−a, a) has variance a²/3, hence a = √3 · std.                                               (5)
-
-The last axis of a weight is what it makes, the one before it what it reads, and those further in front (the window of a
+The last axis of a weight is what it makes, the one before it what it reads; those further in front (the window of a
 convolution) add to both: fan_in = ∏ shape[:−1], fan_out = ∏ shape[:−2] · shape[−1].
 
 An initialiser is any function ``(shape, rng) -> Tensor``. Layers take one, or the name of one of these.
@@ -49,14 +50,16 @@ def initial(how, shape, rng):
                          + f" Known: {', '.join(INITIALISERS)}; or pass a function (shape, rng) -> Tensor")
     value = (how if callable(how) else INITIALISERS[how])(tuple(shape), as_generator(rng))
     if value.shape != tuple(shape):
-        raise ValueError(f"initial: {getattr(how, '__name__', how)} returned shape {value.shape}, wanted {tuple(shape)}")
+        raise ValueError(f"initial: {getattr(how, '__name__', how)} returned the shape {value.shape}, "
+                         f"wanted {tuple(shape)}")
     return value
 
 
 def fans(shape):
     """(fan_in, fan_out) of a weight of this shape. Raises ValueError below two axes."""
     if len(shape) < 2:
-        raise ValueError(f"fans: a weight has at least two axes (in, out), got shape {shape}; use zeros, ones, normal or uniform")
+        raise ValueError(f"fans: a weight has at least two axes (in, out), got the shape {shape}; start it with zeros, "
+                         "ones, normal or uniform")
     return math.prod(shape[:-1]), math.prod(shape[:-2]) * shape[-1]
 
 
@@ -116,7 +119,7 @@ def kaiming_normal(shape, rng, gain=math.sqrt(2)):
 
 
 def torch(shape, rng):
-    """U(−1/√fan_in, 1/√fan_in): what PyTorch's Linear and Conv layers start from, for results that are compared with it."""
+    """U(−1/√fan_in, 1/√fan_in): what PyTorch's Linear and Conv layers start from, so that results compare with it."""
     return uniform(shape, rng, 1 / math.sqrt(fans(shape)[0]))
 
 

@@ -9,9 +9,10 @@
             return x * self.scale
 
 There is no registration: a Module *is* its attributes. Whoever asks for its parameters gets those found by walking the
-attributes in the order of their first assignment, through other Modules, lists, tuples and dicts, to any depth. A Parameter
-met twice is yielded once, under its first name (``encoder.0.weight``). One that sits where the walk does not go (a set, an
-object that is no Module) would be silently left out of training, so it raises TypeError instead.
+attributes in the order of their first assignment, through other Modules, lists, tuples and dicts, to any depth. A
+Parameter met twice is yielded once, under its first name (``encoder.0.weight``). One that sits where the walk does not
+go (a set, an object that is no Module) would silently be left out of training, so it raises TypeError instead. Only the
+variables of a function are not looked into: ``self.teacher = lambda x: net(x)`` keeps ``net`` out on purpose.
 
 What a Module may hold:
 
@@ -47,8 +48,8 @@ class Module:
         super().__init_subclass__(**options)
         for name, value in vars(cls).items():
             if isinstance(value, (State, Module)):
-                raise TypeError(f"{cls.__name__}.{name}: a {type(value).__name__} set on the class would be shared by all its "
-                                "instances and found in none; set it in __init__")
+                raise TypeError(f"{cls.__name__}.{name}: a {type(value).__name__} set on the class would be shared by "
+                                "all its instances and found in none; set it in __init__")
 
     def __call__(self, *inputs, **options):
         return self.forward(*inputs, **options)
@@ -63,13 +64,14 @@ class Module:
         return vars(self).items()
 
     def _find(self, kind):
-        """{name: thing} for everything of this kind, in order. Raises TypeError if something is hidden from the walk."""
+        """{name: thing} for everything of this kind, in order. Raises TypeError if something hides from the walk."""
         found, others = {}, []
         for name, value in _walk(self, "", set()):
             if not isinstance(value, _KINDS):
                 others.append((name, value))
             elif name in found:
-                raise ValueError(f"{type(self).__name__}: two things are both called {name!r}; rename an attribute or dict key")
+                raise ValueError(f"{type(self).__name__}: two things are both called {name!r}; rename an attribute or "
+                                 "a dict key")
             else:
                 found[name] = value
         _refuse_hidden(self, others, {id(value) for value in found.values()})
@@ -79,7 +81,7 @@ class Module:
         return {name: value for name, value in found.items() if isinstance(value, kind)}
 
     def named_parameters(self):
-        """Iterate over (name, Parameter), each parameter once, frozen ones included. Raises TypeError for a hidden one."""
+        """Iterate over (name, Parameter), each once, frozen ones included. Raises TypeError for a hidden one."""
         return iter(self._find(Parameter).items())
 
     def parameters(self):
@@ -147,7 +149,7 @@ class Module:
         return self._convert(lambda t: t._array if t.backend is home else home.from_numpy(t.numpy()))
 
     def astype(self, dtype):
-        """Convert every floating Tensor it holds, in place, and forget the gradients: float64 for checks. Returns self."""
+        """Convert every floating Tensor it holds, in place (float64 for checks). Forgets the gradients; returns self."""
         if np.dtype(dtype).kind != "f":
             raise TypeError(f"astype: a module's tensors are floating, got {np.dtype(dtype)}; use float32 or float64")
         return self._convert(lambda t: t._array.astype(dtype) if t.dtype.kind == "f" else t._array)
@@ -167,7 +169,8 @@ class Module:
     def load_state_dict(self, values):
         """Set all Parameters and Buffers from {name: array}, keeping their dtype and backend.
 
-        Raises ValueError that lists every missing, unexpected, misshaped and non-numeric name; then nothing was changed.
+        Raises ValueError that lists every name which is missing, unexpected, misshaped or of a dtype that cannot be
+        converted; then nothing was changed.
         """
         states = self._find(State)
         arrays = {name: v.numpy() if isinstance(v, Tensor) else np.asarray(v) for name, v in values.items()}
@@ -182,7 +185,7 @@ class Module:
         }
         if any(wrong.values()):
             what = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in wrong.items() if names)
-            raise ValueError(f"load_state_dict: these values do not fit {type(self).__name__}, which is unchanged. {what}")
+            raise ValueError(f"load_state_dict: these values do not fit {type(self).__name__}, which is unchanged; {what}")
         for name in both:
             state = states[name]
             state._array[...] = state.backend.from_numpy(arrays[name].astype(state.dtype))
@@ -207,23 +210,24 @@ class Module:
     def expect_features(self, x, features):
         """Raise ValueError unless the last axis of ``x`` has this many entries."""
         if np.shape(x)[-1:] != (features,):
-            raise ValueError(f"{self.label()} wants {features} features on the last axis, got an input of shape {np.shape(x)}")
+            raise ValueError(f"{self.label()} wants {features} features on the last axis, got an input of shape "
+                             f"{np.shape(x)}")
 
     def summary(self):
         """A table of all Parameters and Buffers: name, shape, numbers, bytes, with totals, as text to print."""
         rows = [("name", "shape", "numbers", "bytes", "")]
-        totals = {"trained": 0, "frozen": 0, "buffer": 0}
-        size = 0
+        totals, total_bytes = {"trained": 0, "frozen": 0, "buffer": 0}, 0
         for name, state in self._find(State).items():
             kind = "buffer" if isinstance(state, Buffer) else "trained" if state.requires_grad else "frozen"
             totals[kind] += state.size
-            size += state._array.nbytes
+            total_bytes += state._array.nbytes
             rows.append((name, str(state.shape), f"{state.size:,}", f"{state._array.nbytes:,}", kind))
-        rows.append(("total", "", f"{sum(totals.values()):,}", f"{size:,}",
+        rows.append(("total", "", f"{sum(totals.values()):,}", f"{total_bytes:,}",
                      ", ".join(f"{count:,} {kind}" for kind, count in totals.items() if count)))
         wide = [max(len(row[i]) for row in rows) for i in range(5)]
-        lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}  {d:>{wide[3]}}  {e}".rstrip() for a, b, c, d, e in rows]
-        return "\n".join([f"{type(self).__name__}({self.describe()})", *lines])
+        lines = ["  ".join([name.ljust(wide[0]), shape.ljust(wide[1]), count.rjust(wide[2]), size.rjust(wide[3]), kind])
+                 for name, shape, count, size, kind in rows]
+        return "\n".join([f"{type(self).__name__}({self.describe()})", *(line.rstrip() for line in lines)])
 
 
 # ---- the walk --------------------------------------------------------------------------------------------------------
@@ -232,15 +236,20 @@ _CONTAINERS = (list, tuple, dict)                               # what it looks 
 
 
 def _walk(value, name, seen):
-    """Yield (name, value) for everything at or below ``value`` that is no container, in order; each object once."""
+    """Yield (name, value) for everything at or below ``value``, in order, each thing once; of containers what they hold.
+
+    What is no Tensor, Module or Generator is yielded too, for `_refuse_hidden` to look into.
+    """
     if isinstance(value, _KINDS + _CONTAINERS):
         if id(value) in seen:
             return
         seen.add(id(value))
-    if not isinstance(value, _CONTAINERS):
+    if not isinstance(value, _CONTAINERS) or hasattr(value, "__dict__"):      # a subclass of list may have attributes
         yield name, value
     for key, child in _children(value):
         yield from _walk(child, f"{name}.{key}" if name else str(key), seen)
+    if isinstance(value, dict):
+        yield name, value.keys()
 
 
 def _children(value):
@@ -252,8 +261,8 @@ def _children(value):
 
 
 # Nothing that a Module owns hangs below these: code, plain values, graphs of other computations.
-_OPAQUE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, str, bytes, int, float, Tensor, Generator,
-           backend.Backend)
+_OPAQUE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, str, bytes, int, float, Tensor,
+           Generator, backend.Backend)
 
 
 def _refuse_hidden(root, others, known):
@@ -273,5 +282,7 @@ def _refuse_hidden(root, others, known):
 
 
 def _held_by(value):
-    """The objects that any object refers to. Asks the garbage collector, because that runs none of the object's own code."""
-    return value.ravel().tolist() if isinstance(value, np.ndarray) and value.dtype == object else gc.get_referents(value)
+    """The objects that an object refers to. The garbage collector knows, and asking it runs none of the object's code."""
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return value.ravel().tolist()
+    return gc.get_referents(value)

@@ -1,7 +1,6 @@
 r"""Normalisation layers, and the primitive they share.
 
-`standardize` brings the entries along some axes to mean 0 and variance 1. With m entries along those axes, and all means
-taken over them,
+`standardize` brings the entries along some axes to mean 0 and variance 1. With all means taken over those axes,
 
     μ = mean(x),   σ² = mean((x − μ)²),   r = 1 / √(σ² + ε),   x̂ = (x − μ) r.                                (1)
 
@@ -13,8 +12,8 @@ Derivative. Write x̄ for the cotangent of x and g for that of x̂. By the chain
 
     x̄ = r (g − mean(g) − x̂ mean(g x̂)).                                                                       (3)
 
-Nothing but x and x̂ is kept; r is computed again from x, which is cheaper than keeping a second array of x's size. Since (3) is
-written with differentiable operations on both, its own derivative follows, to any order.
+Only x and x̂ are kept, and r is computed again from x. (3) is written with differentiable operations on both, so its own
+derivative follows, to any order.
 """
 from minigen.nn.module import Module
 from minigen.nn.parameter import Parameter
@@ -24,7 +23,7 @@ from minigen.primitive import primitive
 
 @primitive
 def standardize(xp, x, *, axis=-1, eps=1e-5):
-    """x with mean 0 and variance σ²/(σ² + eps) along ``axis`` (an int or a tuple), Eq. (1). Constant entries become 0."""
+    """x with mean 0 and variance σ²/(σ² + eps) along ``axis`` (int or tuple), Eq. (1). Constant entries become 0."""
     centred = x - x.mean(axis=axis, keepdims=True)
     centred *= (xp.square(centred).mean(axis=axis, keepdims=True) + eps) ** -0.5
     return centred

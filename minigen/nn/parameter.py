@@ -9,8 +9,8 @@ class State(Tensor):
     def __init__(self, values, requires_grad=False):
         array = values._array.copy() if isinstance(values, Tensor) else to_array(values, copy=True)
         if requires_grad and array.dtype.kind != "f":
-            raise TypeError(f"{type(self).__name__}: only floating dtypes can be trained, got {array.dtype} {array.shape}; "
-                            "keep other numbers in a Buffer")
+            raise TypeError(f"{type(self).__name__}: only floating dtypes can be trained, got {array.dtype} "
+                            f"{array.shape}; keep other numbers in a Buffer")
         super().__init__(array, requires_grad=requires_grad)
 
     def __deepcopy__(self, memo):

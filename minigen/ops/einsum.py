@@ -2,14 +2,16 @@ r"""Einstein summation: any product of arrays, summed over any of their indices,
 
     einsum("ij,jk->ik", a, b):    y_ik = Σ_j a_ij b_jk
 
-An expression is taken apart into steps that are ops themselves. First every operand is *reduced* on its own: a repeated index
-(``ii``) is a diagonal, an axis of length one that broadcasts is dropped, and an index that occurs nowhere else is summed.
-Then the operands are multiplied two at a time. After that reduction each index of a pair stands in the result, in both operands, or in
-both and the result, so that one pair is
+An expression is taken apart into steps that are ops themselves. First every operand is *reduced* on its own: a repeated
+index (``ii``) is a diagonal, an axis of length one that broadcasts is dropped, and an index that occurs nowhere else is
+summed. Then the operands are multiplied two at a time. With A, B and R the indices of two operands and of their
+product,
 
-    y_out = Σ_s a_A b_B,        ā_A = Σ ȳ_out b_B,        b̄_B = Σ ȳ_out a_A,                                        (1)
+    y_R = Σ a_A b_B,        ā_A = Σ ȳ_R b_B,        b̄_B = Σ ȳ_R a_A,                                               (1)
 
-and the two cotangents are pairs of the same kind: `_pair` is its own derivative. Whatever is summed is a matrix product.
+each sum over the indices on its right that are not on its left. After the reduction each index stands in at least two
+of A, B and R, so the cotangents are products of the same kind: `_einsum_pair` is its own derivative. Each sum is a
+matrix product.
 """
 import functools
 import itertools
@@ -21,17 +23,17 @@ from minigen.primitive import primitive
 
 __all__ = ["einsum", "tensordot"]
 
-_HIDDEN = "".join(chr(0x391 + k) for k in range(64))       # names for the axes behind "...", Greek so that they meet no letter
+_HIDDEN = "".join(chr(0x391 + k) for k in range(64))       # Greek names for the axes behind "...": they meet no letter
 
 
 def einsum(subscripts, *operands):
     """The sum that ``subscripts`` describes, as in NumPy: ``einsum("nqd,nkd->nqk", queries, keys)``.
 
-    Each operand has a term that names its axes by letters. Indices that are not in the output are summed; without ``->`` the
-    output has, in alphabetical order, those that occur once. A letter that repeats in a term takes the diagonal; ``...`` stands
-    for any number of axes, which broadcast. Several operands are multiplied in pairs, the pair first that shrinks the most.
-
-    Raises ValueError for terms that do not fit the operands or each other, TypeError if the first argument is no string.
+    Each operand has a term that names its axes by letters. Indices that are not in the output are summed; without
+    ``->`` the output has, in alphabetical order, those that occur once. A letter that repeats in a term takes the
+    diagonal; ``...`` stands for any number of axes, which broadcast. More than two operands are multiplied in pairs,
+    the cheapest pair first. Raises ValueError for terms that do not fit the operands or each other, TypeError if the
+    first argument is no string.
     """
     if not isinstance(subscripts, str):
         raise TypeError(f"einsum: wants subscripts such as 'ij,jk->ik' first, got {type(subscripts).__name__}")
@@ -45,7 +47,7 @@ def einsum(subscripts, *operands):
     while len(operands) > 1:
         i, j = _best_pair(terms, output, sizes)
         result = _result_term(terms, i, j, output)
-        y = _pair(operands[i], operands[j], (terms[i], terms[j], result))
+        y = _einsum_pair(operands[i], operands[j], (terms[i], terms[j], result))
         operands = [x for k, x in enumerate(operands) if k not in (i, j)] + [y]
         terms = [term for k, term in enumerate(terms) if k not in (i, j)] + [result]
     return transpose(operands[0], tuple(terms[0].index(letter) for letter in output))
@@ -54,25 +56,26 @@ def einsum(subscripts, *operands):
 def tensordot(a, b, axes=2):
     """The sum over products of a and b along some axes of each, as in NumPy.
 
-    ``axes=n`` sums over the last n axes of a and the first n of b; ``axes=((i, …), (j, …))`` over axis i of a with axis j of b. The
-    result has the other axes of a, then those of b. Raises ValueError if the axes do not pair or their lengths differ.
+    ``axes=n`` sums over the last n axes of a and the first n of b; ``axes=((i, …), (j, …))`` over axis i of a with axis
+    j of b. The result has the other axes of a, then those of b. Raises ValueError if the axes do not pair or their
+    lengths differ.
     """
     a, b = lift(a, b)
     pairs = (range(a.ndim - axes, a.ndim), range(axes)) if isinstance(axes, int) else axes
     a_axes, b_axes = ([k % x.ndim for k in ([ks] if isinstance(ks, int) else ks)] for ks, x in zip(pairs, (a, b)))
     if [a.shape[i] for i in a_axes] != [b.shape[j] for j in b_axes]:
-        raise ValueError(f"tensordot: the axes to sum over have different lengths, {a.shape} and {b.shape} with axes={axes}")
+        raise ValueError(f"tensordot: the axes to sum over have different lengths, got {a.shape} and {b.shape}, axes={axes}")
     a_term, b_term = _HIDDEN[:a.ndim], list(_HIDDEN[a.ndim:a.ndim + b.ndim])
     for i, j in zip(a_axes, b_axes):
         b_term[j] = a_term[i]
     output = "".join(letter for letter in (*a_term, *b_term) if (letter in a_term) != (letter in b_term))
-    return _pair(a, b, (a_term, "".join(b_term), output))
+    return _einsum_pair(a, b, (a_term, "".join(b_term), output))
 
 
 # ---- reading the subscripts ------------------------------------------------------------------------------------------
 @functools.lru_cache(maxsize=1024)
 def _parsed(subscripts, ndims):
-    """(terms, output) of one letter for each axis. Raises ValueError for subscripts that do not fit operands of these ndims."""
+    """(terms, output), with a letter for each axis. Raises ValueError for what does not fit operands of these ndims."""
     left, arrow, output = subscripts.replace(" ", "").partition("->")
     given = left.split(",")
     if len(given) != len(ndims):
@@ -85,7 +88,7 @@ def _parsed(subscripts, ndims):
     output = output.replace("...", hidden, 1)
     stray = [c for c in output if output.count(c) > 1 or c not in used]
     if stray:
-        raise ValueError(f"einsum: {subscripts!r}: the output has {stray[0]!r}, which must be an index of an operand, once")
+        raise ValueError(f"einsum: {subscripts!r}: the output has {stray[0]!r}; it takes indices of the operands, once each")
     if not set(hidden) <= set(output):
         raise ValueError(f"einsum: {subscripts!r}: the axes behind '...' must appear in the output, as '...'")
     return terms, output
@@ -130,7 +133,7 @@ def _take_diagonals(x, term):
             p = term.index(letter)
             q = term.index(letter, p + 1)
             if x.shape[p] != x.shape[q]:
-                raise ValueError(f"einsum: the diagonal over {letter!r} has lengths {x.shape[p]} and {x.shape[q]} in an operand")
+                raise ValueError(f"einsum: the diagonal over {letter!r} has lengths {x.shape[p]} and {x.shape[q]}")
             x, term = diagonal(x, 0, p, q), term[:p] + term[p + 1:q] + term[q + 1:] + letter
     return x, term
 
@@ -153,7 +156,7 @@ def _without(term, axes):
 
 # ---- multiplying two -------------------------------------------------------------------------------------------------
 def _result_term(terms, i, j, output):
-    """The indices of a pair that are still needed: by the output, or by another operand. The last pair takes the output's order."""
+    """The indices of a pair that the output or another operand still needs. The last pair takes the output's order."""
     if len(terms) == 2:
         return output
     needed = {*output}.union(*(term for k, term in enumerate(terms) if k not in (i, j)))
@@ -161,18 +164,17 @@ def _result_term(terms, i, j, output):
 
 
 def _best_pair(terms, output, sizes):
-    """Which two to multiply next: those whose product takes least memory, less what it sets free."""
-    def memory(term):
-        return math.prod(sizes[letter] for letter in term)
+    """Which two to multiply next: those that take the fewest multiplications and, among equals, have the smallest product."""
+    def cost(pair):
+        i, j = pair
+        indices = (set(terms[i] + terms[j]), _result_term(terms, i, j, output))
+        return [math.prod(sizes[letter] for letter in term) for term in indices]
 
-    def growth(pair):
-        return memory(_result_term(terms, *pair, output)) - memory(terms[pair[0]]) - memory(terms[pair[1]])
-
-    return min(itertools.combinations(range(len(terms)), 2), key=growth)
+    return min(itertools.combinations(range(len(terms)), 2), key=cost)
 
 
 @primitive
-def _pair(xp, a, b, *, terms):
+def _einsum_pair(xp, a, b, *, terms):
     a_term, b_term, output = terms
     size = dict(zip(a_term + b_term, a.shape + b.shape))
     stack = [c for c in output if c in a_term and c in b_term]
@@ -200,5 +202,5 @@ def _spread(x, term, output):
     return x.reshape([next(sizes) if c in term else 1 for c in output])
 
 
-_pair.vjp(lambda g, b, terms: _pair(g, b, (terms[2], terms[1], terms[0])),                          # Eq. (1), ā
-          lambda g, a, terms: _pair(g, a, (terms[2], terms[0], terms[1])))                          # Eq. (1), b̄
+_einsum_pair.vjp(lambda g, b, terms: _einsum_pair(g, b, (terms[2], terms[1], terms[0])),            # Eq. (1), ā
+                 lambda g, a, terms: _einsum_pair(g, a, (terms[2], terms[0], terms[1])))            # Eq. (1), b̄

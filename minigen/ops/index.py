@@ -1,14 +1,15 @@
 r"""Indexing and its adjoint: reading elements, adding into them, replacing them.
 
-Reading y = x[index] is linear: each element of y is one element of x. Its adjoint therefore adds each element of ȳ to the place it
-was read from, and a place that was read twice receives both:
+Reading y = x[index] is linear: each element of y is one element of x. Its adjoint therefore adds each element of ȳ to
+the place it was read from, and a place that was read twice receives both:
 
     x̄ = 0,   x̄[index] += ȳ.                                                                                        (1)
 
-That is `scatter_add`, a linear map too, whose adjoint is the reading. The two are each other's derivative, at any order.
+That is `scatter_add`, a linear map too, whose adjoint is the reading. The two are each other's derivative, at any
+order.
 
-An index is made *plain* first (`minigen.ops.indices`), so that it can be kept for the derivative. Out of range is an IndexError,
-except in an integer array on a GPU, which CuPy wraps round without a check.
+An index is made *plain* first (`minigen.ops.indices`), so that it can be kept for the derivative. Out of range is an
+IndexError, except in an integer array on a GPU, which CuPy wraps round without a check.
 """
 import math
 from numbers import Integral
@@ -18,15 +19,16 @@ from minigen.ops.indices import home_of, index_array, is_basic, lift, plain_inde
 from minigen.primitive import is_recording, primitive
 from minigen.tensor import Tensor, to_array
 
-__all__ = ["getitem", "setitem", "take", "take_along_axis", "scatter_add", "index_set", "index_add", "argwhere", "nonzero"]
+__all__ = ["getitem", "setitem", "take", "take_along_axis", "argwhere", "nonzero", "scatter_add", "index_add", "index_set"]
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
 def getitem(x, index):
     """x[index], as NumPy reads it: ints, slices, None, …, arrays of integers, masks, and any mixture.
 
-    Tensors, NumPy arrays and lists serve as arrays. Ints and slices alone give a view of x, arrays a copy. Raises IndexError for an
-    index out of range, of too many axes, or of another kind; TypeError for an index Tensor on another device.
+    Tensors, NumPy arrays and lists serve as arrays. Ints and slices alone give a view of x, arrays a copy. Raises
+    IndexError for an index out of range, of too many axes, or of another kind; TypeError for a Tensor on another
+    device.
     """
     x, = lift(x)
     return _read(x, plain_index(home_of(x), index, x.shape))
@@ -65,8 +67,8 @@ def take(x, indices, axis=None):
 def take_along_axis(x, indices, axis=-1):
     """y[…, i, …] = x[…, indices[…, i, …], …] along ``axis``: what `argmax` and `argsort` found.
 
-    ``indices`` holds integers and has as many axes as x; the other axes broadcast. With ``axis=None`` x is flattened first. Raises
-    ValueError if the numbers of axes differ, IndexError for an index out of range.
+    ``indices`` holds integers and has as many axes as x; the other axes broadcast. With ``axis=None`` x is flattened
+    first. Raises ValueError if the numbers of axes differ, IndexError for an index out of range.
     """
     x, = lift(x)
     if axis is None:
@@ -74,8 +76,8 @@ def take_along_axis(x, indices, axis=-1):
     xp = home_of(x)
     indices, axis = index_array(xp, indices), _checked_axis("take_along_axis", axis, x.ndim)
     if indices.ndim != x.ndim or indices.dtype.kind == "b":
-        raise ValueError(f"take_along_axis: wants integer indices with the {x.ndim} axes of x {x.shape}, got {indices.dtype} "
-                         f"{indices.shape}")
+        raise ValueError(f"take_along_axis: wants integer indices with the {x.ndim} axes of x {x.shape}, "
+                         f"got {indices.dtype} {indices.shape}")
     grid = [xp.arange(n).reshape([n if k == d else 1 for k in range(x.ndim)]) for d, n in enumerate(x.shape)]
     grid[axis] = indices
     return _read(x, tuple(grid))
@@ -101,10 +103,11 @@ def nonzero(x):
 
 # ---- adding ----------------------------------------------------------------------------------------------------------
 def scatter_add(values, index, shape):
-    """Zeros of ``shape`` with ``values`` added at ``index``, once for every time it names an element: the adjoint of `getitem`.
+    """Zeros of ``shape`` with ``values`` added at ``index``, once for every time it names an element.
 
-    ``values`` has the shape that reading the index would give, or broadcasts to it. Example: how often each word occurs in a text
-    of word numbers, ``scatter_add(1.0, words, (n_words,))``. Raises IndexError as `getitem` does.
+    The adjoint of `getitem`. ``values`` has the shape that reading the index would give, or broadcasts to it. Example:
+    how often each word occurs in a text of word numbers, ``scatter_add(1.0, words, n_words)``. Raises IndexError as
+    `getitem` does.
     """
     values, = lift(values)
     shape = (shape,) if isinstance(shape, Integral) else tuple(shape)
@@ -159,7 +162,7 @@ def _stretched(xp, values, shape):
     try:
         return xp.broadcast_to(values, shape)
     except ValueError:
-        raise ValueError(f"values of shape {values.shape} do not broadcast to {shape}, which the index selects") from None
+        raise ValueError(f"values of shape {values.shape} do not broadcast to {shape}, what the index selects") from None
 
 
 def _rows(xp, index, shape):
@@ -172,8 +175,8 @@ def _rows(xp, index, shape):
 def index_set(x, index, value):
     """A copy of x with ``value`` at ``index``: the differentiable way to write ``x[index] = value``. Keeps x's dtype.
 
-    x passes no gradient where it was replaced. Raises IndexError as `getitem` does, TypeError if x's dtype cannot hold the value, and
-    ValueError if an integer array names an element twice, for then it is not defined which value stays.
+    x passes no gradient where it was replaced. Raises IndexError as `getitem` does, TypeError if x's dtype cannot hold
+    the value, and ValueError if an integer array names an element twice, for then it is not defined which value stays.
     """
     x, = lift(x)
     index = plain_index(home_of(x), index, x.shape)
@@ -182,8 +185,8 @@ def index_set(x, index, value):
         rows = _rows(xp, index, x.shape)
         repeated = rows.size - xp.unique(rows).size
         if repeated:
-            raise ValueError(f"index_set: the index names elements of x {x.shape} again ({repeated}×), so which value stays is not "
-                             "defined; make it unique, or add with index_add")
+            raise ValueError(f"index_set: the index names elements of x {x.shape} again ({repeated}×), so it is not defined "
+                             "which value stays; make it unique, or add with index_add")
     return _index_set(x, value, index)
 
 
@@ -201,7 +204,7 @@ _RANK = {"b": 0, "u": 1, "i": 1, "f": 2, bool: 0, int: 1, float: 2}       # of k
 
 
 def _fitted(xp, value, dtype):
-    """The value in this dtype. Raises TypeError where more than digits would be lost: a fraction in an integer array."""
+    """The value in this dtype. Raises TypeError where more than digits would be lost, as of a fraction in an integer array."""
     is_array = hasattr(value, "dtype")
     if _RANK[value.dtype.kind if is_array else type(value)] > _RANK[dtype.kind]:
         kind = value.dtype if is_array else type(value).__name__
@@ -210,19 +213,21 @@ def _fitted(xp, value, dtype):
 
 
 def setitem(t, index, value):
-    """t[index] = value, in place: for a tensor that requires no grad, or inside `no_grad`. The value is cast to t's dtype.
+    """t[index] = value, in place: for a tensor that requires no grad, or inside `no_grad`. Casts the value to t's dtype.
 
-    The change is counted, so that a gradient which saved the old values refuses to use the new ones. Raises RuntimeError if a
-    gradient would be lost, TypeError for a value on another device or of a type that does not fit, IndexError as `getitem` does.
+    The change is counted, so that a gradient which saved the old values refuses to use the new ones. Raises
+    RuntimeError if a gradient would be lost, TypeError for a value on another device or of a type that does not fit,
+    IndexError as `getitem` does.
     """
     for what, given in (("this tensor", t), ("the value", value)):
         if is_recording() and isinstance(given, Tensor) and given.requires_grad:
             name = f" {given.name!r}" if given.name else ""
-            raise RuntimeError(f"setitem: {what}{name} {given.shape} requires grad, and a change in place would lose it; write "
+            raise RuntimeError(f"setitem: {what}{name} {given.shape} requires grad, and a change in place loses it; write "
                                "t = mg.index_set(t, index, value), or work inside mg.no_grad()")
     xp, home = t.backend, None if isinstance(value, (int, float)) else home_of(value)
     if home not in (None, xp):
-        raise TypeError(f"setitem: the value {value.shape} lives on {home.name}, the tensor on {xp.name}; move it with .to(...)")
+        raise TypeError(f"setitem: the value {value.shape} lives on {home.name}, the tensor on {xp.name}; "
+                        "move it with .to(...)")
     index = plain_index(xp, index, t.shape)
     with backend.use(xp.name):
         value = to_array(value, copy=getattr(value, "_version", None) is t._version)          # copy in t[1:] = t[:-1]

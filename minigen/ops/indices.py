@@ -1,8 +1,8 @@
 """Making an index plain: what `minigen.ops.index` does with ``t[index]`` before any op sees it.
 
-A plain index is a tuple of ints, slices, None, … and int64 arrays on the backend of the array that it indexes. A mask becomes the
-positions of its True elements, which is what NumPy makes of it too; lists and NumPy arrays are moved to the device; and what a
-caller could change afterwards is copied, so that a derivative can keep the index.
+A plain index is a tuple of ints, slices, None, … and int64 arrays on the backend of the array that it indexes. A mask
+becomes the positions of its True elements, which is what NumPy makes of it too; lists and NumPy arrays are moved to the
+device; and what a caller could change afterwards is copied, so that a derivative can keep the index.
 """
 import operator
 from numbers import Integral
@@ -53,7 +53,8 @@ def index_array(xp, entry):
     """A Tensor, array or list as an array of int64 or booleans on ``xp``."""
     home = home_of(entry)
     if home not in (None, xp) and (isinstance(entry, Tensor) or home.name != "numpy"):
-        raise TypeError(f"index: an index {entry.shape} lives on {home.name}, the array on {xp.name}; move one with .to(...)")
+        raise TypeError(f"index: an index {entry.shape} lives on {home.name}, the array on {xp.name}; "
+                        "move one with .to(...)")
     try:
         with backend.use(xp.name):
             array = to_array(entry, copy=home is None)                        # a list may hold Tensors
@@ -62,7 +63,8 @@ def index_array(xp, entry):
     if home is None and array is not None and array.size == 0:                # x[[]] selects nothing
         array = array.astype("int64")
     if array is None or array.dtype.kind not in "iub":
-        what = f"{type(entry).__name__} {entry!r}" if array is None or array.ndim == 0 else f"{array.dtype} {array.shape}"
+        known = array is not None and array.ndim
+        what = f"{array.dtype} {array.shape}" if known else f"{type(entry).__name__} {entry!r}"
         raise IndexError(f"index: wants integers, slices, None, ... and arrays of integers or booleans; got {what}")
     if array.dtype.kind == "b":
         return array if array.ndim else array.copy()
@@ -88,8 +90,8 @@ def _masks_to_positions(entries, shape):
         width = hidden if entry is Ellipsis else _axes_used(entry)
         if _is_mask(entry):
             if entry.shape != shape[axis:axis + width]:
-                raise IndexError(f"index: a mask of shape {entry.shape} does not fit axes {axis} to {axis + width - 1} of an "
-                                 f"array of shape {shape}")
+                raise IndexError(f"index: a mask of shape {entry.shape} does not fit axes {axis} to {axis + width - 1} "
+                                 f"of an array of shape {shape}")
             result.extend(entry.nonzero())
         else:
             result.append(entry)

@@ -1,7 +1,7 @@
 r"""Linear algebra: products, inverses, triangular systems, Cholesky factors, determinants.
 
-All of it works on stacks of matrices (…, D, D), and the stacks broadcast. The cotangents follow from the differential of each
-definition and ⟨ȳ, dy⟩ = ⟨x̄, dx⟩, where ⟨u, v⟩ = Σ uᵢⱼ vᵢⱼ = tr(uᵀ v):
+All of it works on stacks of matrices (…, D, D), and the stacks broadcast. The cotangents follow from the differential
+of each definition and ⟨ȳ, dy⟩ = ⟨x̄, dx⟩, where ⟨u, v⟩ = Σ uᵢⱼ vᵢⱼ = tr(uᵀ v):
 
     C = A B        dC = dA B + A dB              ā = c̄ bᵀ,  b̄ = aᵀ c̄                                            (1)
     Y = X⁻¹        dY = −Y dX Y                  x̄ = −yᵀ ȳ yᵀ                                                   (2)
@@ -9,11 +9,12 @@ definition and ⟨ȳ, dy⟩ = ⟨x̄, dx⟩, where ⟨u, v⟩ = Σ uᵢⱼ vᵢ�
     Σ = L Lᵀ       dΣ = dL Lᵀ + L dLᵀ            Σ̄ = sym(L⁻ᵀ Φ(Lᵀ l̄) L⁻¹)                                        (4)
     ℓ = ln|det X|  dℓ = tr(X⁻¹ dX)               x̄ = ℓ̄ x⁻ᵀ                                                      (5)
 
-with sym(M) = (M + Mᵀ)/2 and Φ(M) the lower triangle of M with its diagonal halved. Eq. (4) is Murray, "Differentiation of the
-Cholesky decomposition" (2016), arXiv:1602.07527, eq. 9. If A in (3) is triangular, only that triangle of ā counts.
+with sym(M) = (M + Mᵀ)/2 and Φ(M) the lower triangle of M with its diagonal halved. Eq. (4) is Murray, "Differentiation
+of the Cholesky decomposition" (2016), arXiv:1602.07527, eq. 9. If A in (3) is triangular, only that triangle of ā
+counts.
 
-A singular matrix, or one that is not positive definite, raises ValueError on the CPU. CuPy does not look (the host would have to
-wait for the GPU), and gives NaN or infinity there.
+A singular matrix, or one that is not positive definite, raises ValueError on the CPU. CuPy does not look (the host
+would have to wait for the GPU), and gives NaN or infinity there.
 """
 import math
 from typing import NamedTuple
@@ -37,8 +38,8 @@ def _transposed(x):
 def matmul(xp, a, b):
     """The matrix product a b, (…, M, K) · (…, K, N) → (…, M, N). The axes in front broadcast.
 
-    A vector counts as a row on the left and as a column on the right, and its axis of length one is left out of the result. Raises
-    ValueError if the inner axes differ or one of them is a number.
+    A vector counts as a row on the left and as a column on the right, and its axis of length one is left out of the
+    result. Raises ValueError if the inner axes differ or an operand is a number.
     """
     if not (getattr(a, "ndim", 0) and getattr(b, "ndim", 0)):
         raise ValueError("a number is no matrix; use *")
@@ -187,8 +188,8 @@ _solve_triangular.vjp(_solve_triangular_vjp_a,
 def cholesky(xp, x):
     """The lower triangular L with L Lᵀ = sym(X) for every matrix of a stack (…, D, D).
 
-    Only the symmetric part sym(X) = (X + Xᵀ)/2 counts, so the derivative is true, and symmetric, for every X. Raises ValueError if
-    one is not positive definite, or not square.
+    Only the symmetric part sym(X) = (X + Xᵀ)/2 counts, so the derivative is true, and symmetric, for every X. Raises
+    ValueError if one is not positive definite, or not square.
     """
     _check_square(x)
     return _checked(xp, xp.linalg.cholesky, (x + _transposed(x)) * 0.5, problem="the matrix is not positive definite")
@@ -208,7 +209,10 @@ cholesky.vjp(_cholesky_vjp)
 
 @primitive
 def det(xp, x):
-    """det X for every matrix of a stack (…, D, D): shape (…). Its gradient needs X⁻¹: it raises ValueError where X is singular."""
+    """det X for every matrix of a stack (…, D, D): shape (…). Raises ValueError if one is not square.
+
+    The gradient needs X⁻¹, so it raises ValueError where X is singular.
+    """
     _check_square(x)
     return xp.linalg.det(x)
 

@@ -232,7 +232,8 @@ def logsumexp(xp, x, *, axis=None, keepdims=False):
 
 def _logsumexp_vjp(g, x, out, axis):
     y = _keep(where(out == -math.inf, 0, out), x.shape, axis)     # e^{−∞ − 0} = 0, where e^{−∞ + ∞} would be NaN
-    return _keep(g, x.shape, axis) * exp(x - y)                                                                # Eq. (6)
+    weights = exp(x - y)                                          # Eq. (6); their sum is 1 but for the rounding of y
+    return weights * (_keep(g, x.shape, axis) / _or_infinity(sum(weights, axis, keepdims=True)))
 
 
 logsumexp.vjp(_logsumexp_vjp)

@@ -11,7 +11,10 @@ from minigen import nn
 pytestmark = pytest.mark.usefixtures("backend")
 
 
-@given(hnp.arrays(np.int64, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4), elements={"min_value": 0, "max_value": 4}))
+shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
+
+
+@given(hnp.arrays(np.int64, shapes, elements={"min_value": 0, "max_value": 4}))
 def test_value(symbols):
     layer = nn.Embedding(5, 3, rng=0)
     out = layer(mg.tensor(symbols))

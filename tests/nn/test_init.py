@@ -1,8 +1,9 @@
-"""Initialisers: their laws, and that they keep a signal alive. Statistical tests: seeds fixed, false-alarm rates stated."""
+"""Initialisers: their laws, and that they keep a signal alive. Seeds fixed, false-alarm rates stated."""
 import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import minigen as mg
 from minigen import nn
@@ -10,14 +11,15 @@ from minigen.nn.init import INITIALISERS, fans, initial
 
 pytestmark = pytest.mark.usefixtures("backend")
 IN, OUT = 300, 500
-STD = {"normal": 0.02, "uniform": 0.05 / math.sqrt(3), "xavier_uniform": math.sqrt(2 / 800), "xavier_normal": math.sqrt(2 / 800),
-       "kaiming_uniform": math.sqrt(2 / 300), "kaiming_normal": math.sqrt(2 / 300), "torch": math.sqrt(1 / 900),
-       "truncated_normal": 0.02 * 0.8796256610342398}          # √(1 − 4 φ(2) / (2 Φ(2) − 1)) of a normal cut at ±2
+STD = {"normal": 0.02, "uniform": 0.05 / math.sqrt(3), "torch": math.sqrt(1 / 900),
+       "xavier_uniform": math.sqrt(2 / 800), "xavier_normal": math.sqrt(2 / 800),
+       "kaiming_uniform": math.sqrt(2 / 300), "kaiming_normal": math.sqrt(2 / 300),
+       "truncated_normal": 0.02 * stats.truncnorm(-2, 2).std()}
 
 
 @pytest.mark.parametrize("name", STD)
 def test_mean_and_variance(name, backend):
-    """n = 150,000 draws: mean and variance within 5 standard errors; false-alarm rate below 2e-6 a law (kurtosis ≤ 3)."""
+    """n = 150,000 draws: mean and variance within 5 standard errors (kurtosis ≤ 3); false-alarm rate below 2e-6 a law."""
     w = initial(name, (IN, OUT), 3)
     assert w.backend.name == backend and w.dtype == np.float32 and w.shape == (IN, OUT)
     w = w.numpy().astype(np.float64)
@@ -47,7 +49,7 @@ def test_orthogonal(shape):
 
 
 def test_orthogonal_is_uniform():
-    """For Q uniform, every entry has mean 0 and variance 1/n. 2,000 draws of 3×3: 5 standard errors, false alarm < 1e-5."""
+    """For Q uniform, entries have mean 0 and variance 1/3. 2,000 draws: 5 standard errors; false-alarm rate below 1e-5."""
     rng = mg.random.default_rng(0)
     draws = np.stack([initial("orthogonal", (3, 3), rng).numpy() for _ in range(2000)])
     error = math.sqrt(1 / 3 / 2000)
@@ -61,7 +63,7 @@ def test_fans(shape, expected):
 
 
 def test_kaiming_keeps_a_deep_relu_network_alive_and_xavier_does_not():
-    """E[x²] is kept by Eq. (4) and halved a layer by Eq. (3) when fan_in = fan_out: after 20 layers a factor 2²⁰ apart."""
+    """Where fan_in = fan_out, Eq. (4) keeps E[x²] and Eq. (3) halves it: after 20 layers they are a factor 2²⁰ apart."""
     for name, low, high in (("kaiming_normal", 0.1, 10), ("xavier_normal", 1e-7, 1e-5)):
         rng = mg.random.default_rng(0)
         layers = [nn.Linear(256, 256, rng=rng, weight_init=name) for _ in range(20)]
@@ -81,7 +83,7 @@ def test_same_seed_same_bits_and_a_generator_goes_on():
 
 def test_a_function_may_be_given_and_its_shape_is_checked():
     assert (initial(lambda shape, rng: mg.full(shape, 2.0), (2, 3), 0).numpy() == 2).all()
-    with pytest.raises(ValueError, match=r"initial: <lambda> returned shape \(3, 2\), wanted \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"initial: <lambda> returned the shape \(3, 2\), wanted \(2, 3\)"):
         initial(lambda shape, rng: mg.ones(shape[::-1]), (2, 3), 0)
 
 
@@ -91,5 +93,5 @@ def test_an_unknown_name_suggests_the_nearest():
 
 
 def test_fans_need_two_axes():
-    with pytest.raises(ValueError, match=r"at least two axes \(in, out\), got shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"at least two axes \(in, out\), got the shape \(3,\)"):
         initial("xavier_normal", (3,), 0)

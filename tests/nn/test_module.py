@@ -41,20 +41,25 @@ def names(module):
 
 # ---- finding ---------------------------------------------------------------------------------------------------------
 def test_parameters_are_found_in_order_of_assignment_at_any_depth():
-    model = Holder(z=new_parameter(1), encoder=[Affine(2), Affine(3)], heads={"mu": Affine(1), "extra": (new_parameter(4),)},
-                   a=new_parameter(2), width=3, label="x", nothing=None)
-    assert names(model) == ["z", "encoder.0.scale", "encoder.0.shift", "encoder.1.scale", "encoder.1.shift", "heads.mu.scale",
-                            "heads.mu.shift", "heads.extra.0", "a"]
+    model = Holder(z=new_parameter(1), encoder=[Affine(2), Affine(3)], width=3, nothing=None,
+                   heads={"mu": Affine(1), "extra": (new_parameter(4),)}, a=new_parameter(2))
+    assert names(model) == ["z", "encoder.0.scale", "encoder.0.shift", "encoder.1.scale", "encoder.1.shift",
+                            "heads.mu.scale", "heads.mu.shift", "heads.extra.0", "a"]
     assert [p.shape for p in model.parameters()] == [(1,), (2,), (2,), (3,), (3,), (1,), (1,), (4,), (2,)]
     assert [name for name, _ in model.named_buffers()] == ["encoder.0.calls", "encoder.1.calls", "heads.mu.calls"]
     assert [name for name, _ in model.named_modules()] == ["", "encoder.0", "encoder.1", "heads.mu"]
 
 
 LEAF = "parameter"
-trees = st.recursive(st.sampled_from([LEAF, 3, "text", None]),
-                     lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple)
-                     | st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
-                     | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3).map(lambda d: Holder(**d)), max_leaves=12)
+
+
+def larger(tree):
+    mapping = st.dictionaries(st.sampled_from("abc"), tree, max_size=3)
+    sequence = st.lists(tree, max_size=3)
+    return sequence | sequence.map(tuple) | mapping | mapping.map(lambda d: Holder(**d))
+
+
+trees = st.recursive(st.sampled_from([LEAF, 3, "text", None]), larger, max_leaves=12)
 
 
 def plant(tree, path, planted):
@@ -107,6 +112,11 @@ class Slotted:
         self.thing = thing
 
 
+class Named(list):
+    def __init__(self, thing):
+        self.thing = thing
+
+
 def object_array(thing):
     array = np.empty(2, dtype=object)
     array[1] = thing
@@ -114,15 +124,27 @@ def object_array(thing):
 
 
 @pytest.mark.parametrize("hide", [
-    lambda p: {p}, lambda p: frozenset([p]), lambda p: collections.deque([1, p]), Config, Slotted, object_array,
-    lambda p: Config([Config({"k": p})]), lambda p: types.MappingProxyType({"k": p}), lambda p: functools.partial(print, p)],
-    ids=["set", "frozenset", "deque", "object", "slots", "object array", "nested objects", "mapping proxy", "partial"])
+    lambda p: {p}, lambda p: frozenset([p]), lambda p: collections.deque([1, p]), Config, Slotted, Named, object_array,
+    lambda p: {p: 1}, lambda p: Config([Config({"k": p})]), lambda p: types.MappingProxyType({"k": p}),
+    lambda p: functools.partial(print, p)],
+    ids=["set", "frozenset", "deque", "object", "slots", "list's attribute", "object array", "dict key", "nested objects",
+         "mapping proxy", "partial"])
 @pytest.mark.parametrize("make", [lambda: new_parameter(2), lambda: nn.Buffer(mg.zeros(2)), lambda: Affine(2)])
 def test_what_hides_from_the_walk_raises(hide, make):
     model = Holder(first=Affine(1), inner=Holder(stuff=[hide(make())]))
     for call in (model.parameters, model.state_dict, model.train, model.zero_grad):
-        with pytest.raises(TypeError, match=r"Holder.inner.stuff.0: a (Parameter|Buffer|Affine) is hidden in a .*; keep it in"):
+        with pytest.raises(TypeError, match=r"^Holder.inner.stuff.0: a (Parameter|Buffer|Affine) is hidden in a .* keep it in"):
             call()
+
+
+def test_the_innermost_hiding_place_is_named():
+    with pytest.raises(TypeError, match="Holder.a.b.0: a Parameter is hidden in a set"):
+        Holder(a={"b": [{new_parameter(1)}]}).parameters()
+
+
+def test_a_function_may_keep_a_module_out():
+    teacher = Affine(2)
+    assert names(Holder(teacher=lambda x: teacher(x))) == []
 
 
 def test_a_bound_method_of_an_unknown_module_hides_it():
@@ -137,8 +159,8 @@ def test_what_is_found_elsewhere_is_not_hidden():
 
 
 def test_other_attributes_are_no_hiding_places():
-    plain = Holder(number=mg.tensor([1.0], requires_grad=True) * 2, numpy=np.ones(3), rng=mg.random.default_rng(0), np=np, f=len,
-                   g=lambda x: x, empty=set(), words=np.array(["a"], dtype=object), config=Config(3), type=nn.Linear)
+    plain = Holder(number=mg.tensor([1.0], requires_grad=True) * 2, numpy=np.ones(3), rng=mg.random.default_rng(0), f=len,
+                   np=np, g=lambda x: x, empty=set(), words=np.array(["a"], dtype=object), c=Config(3), type=nn.Linear)
     assert names(plain) == []
 
 
@@ -289,9 +311,9 @@ def test_loading_lists_everything_that_is_wrong_and_changes_nothing():
     with pytest.raises(ValueError) as error:
         model.load_state_dict(state)
     assert str(error.value) == (
-        "load_state_dict: these values do not fit Holder, which is unchanged. missing: a.calls (), b.shift (3,); unexpected: extra "
-        "(4,), more (); misshaped: a.scale (3, 2), which here is (2,), b.calls (1,), which here is (); of a wrong dtype: a.shift "
-        "<U1, which here is float32, n float64, which here is int64")
+        "load_state_dict: these values do not fit Holder, which is unchanged; missing: a.calls (), b.shift (3,); "
+        "unexpected: extra (4,), more (); misshaped: a.scale (3, 2), which here is (2,), b.calls (1,), which here is (); "
+        "of a wrong dtype: a.shift <U1, which here is float32, n float64, which here is int64")
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
 

@@ -42,7 +42,7 @@ def test_gradients(shape, axis):
 def test_mean_zero_and_variance_one_in_float32(scale, shift):
     x = (scale * np.random.default_rng(0).standard_normal((4, 100)) + shift).astype(np.float32)
     y = standardize(mg.tensor(x)).numpy().astype(np.float64)
-    rounding = 2 ** -23 * max(1, abs(shift) / scale)                  # of a mean of entries near shift, in units of scale
+    rounding = 2 ** -23 * max(1, abs(shift) / scale)              # of a mean of entries near shift, in units of scale
     np.testing.assert_allclose(y.mean(axis=1), 0, atol=4 * rounding)
     variance = x.astype(np.float64).var(axis=1)
     np.testing.assert_allclose(y.var(axis=1), variance / (variance + 1e-5), rtol=1e-3)
@@ -59,7 +59,8 @@ def test_constant_entries_become_zero_with_a_finite_gradient():
 def test_layer_norm_value(features, lead):
     layer = nn.LayerNorm(features)
     rng = np.random.default_rng(0)
-    gamma, beta, x = rng.standard_normal(features), rng.standard_normal(features), rng.standard_normal((*lead, features))
+    gamma, beta = rng.standard_normal((2, features))
+    x = rng.standard_normal((*lead, features))
     layer.load_state_dict({"weight": gamma, "bias": beta})
     expected = gamma * (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5) + beta
     np.testing.assert_allclose(layer(mg.tensor(x)).numpy(), expected, rtol=1e-5, atol=1e-5)
@@ -81,7 +82,7 @@ def test_layer_norm_ignores_shift_and_scale_of_its_input():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match=r"LayerNorm\(4\) wants 4 features on the last axis, got an input of shape \(4, 3\)"):
+    with pytest.raises(ValueError, match=r"LayerNorm\(4\) wants 4 features on the last axis, got an .* \(4, 3\)"):
         nn.LayerNorm(4)(mg.zeros((4, 3)))
     with pytest.raises(ValueError, match="LayerNorm: wants at least one feature, got 0"):
         nn.LayerNorm(0)

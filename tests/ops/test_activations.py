@@ -1,4 +1,4 @@
-"""The logistic family and the activations: closed forms in float64, kinks, and ±1e4 in float32 up to the second derivative."""
+"""The logistic family and the activations: closed forms in float64, kinks, ±1e4 in float32 to second order."""
 import hypothesis
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
@@ -48,7 +48,7 @@ def derivatives(f, x):
 
 @pytest.mark.parametrize("name", CASES)
 def test_extreme_values_to_second_order(name):
-    """No NaN, no warning; each value within a few float32 roundings of the exact one (relative to 1 where it is tiny)."""
+    """No NaN, no warning; each value within a few float32 roundings of the exact one."""
     f, *oracles = CASES[name]
     with np.errstate(all="raise", under="ignore"):
         results = derivatives(f, EXTREME)
@@ -101,7 +101,8 @@ def test_kinks():
 
 def test_logit():
     p = np.array([1e-6, 0.2, 0.5, 0.9], np.float32)
-    np.testing.assert_allclose(mg.logit(mg.tensor(p)).numpy(), scipy.special.logit(p.astype(np.float64)), rtol=1e-5, atol=1e-7)
+    exact = scipy.special.logit(p.astype(np.float64))
+    np.testing.assert_allclose(mg.logit(mg.tensor(p)).numpy(), exact, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(mg.sigmoid(mg.logit(mg.tensor(p))).numpy(), p, rtol=1e-5)
     assert_gradients(mg.logit, np.array([[0.2, 0.5], [0.7, 0.9]]))
     with np.errstate(divide="ignore"):
@@ -146,7 +147,7 @@ def test_logaddexp_with_a_number_is_softplus():
 
 # ---- settings and peers ----------------------------------------------------------------------------------------------
 def test_bad_settings():
-    with pytest.raises(ValueError, match=r"elu: alpha must not be negative; got x \(1,\) float32, alpha=-1"):
+    with pytest.raises(ValueError, match=r"elu: alpha must not be negative; got x \(1,\) float32.*, alpha=-1"):
         mg.elu(mg.tensor([1.0]), -1)
     with pytest.raises(ValueError, match='gelu: approximate must be "none" or "tanh".*approximate=\'erf\''):
         mg.gelu(mg.tensor([1.0]), approximate="erf")

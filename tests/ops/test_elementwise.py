@@ -1,4 +1,4 @@
-"""Smooth elementwise ops against NumPy and SciPy, their derivatives against central differences, and the edges of their domains."""
+"""Smooth elementwise ops: values against NumPy and SciPy, derivatives against differences, the edges of domains."""
 import math
 
 import hypothesis
@@ -47,7 +47,8 @@ def test_unary_value_and_dtype(name, dtype):
         x = mg.tensor(uniform(shape, low, high, dtype), requires_grad=True)
         y = getattr(mg, name)(x)
         assert y.shape == shape and y.dtype == dtype
-        np.testing.assert_allclose(y.numpy(), oracle(x.numpy().astype(np.float64)), rtol=8 * np.finfo(dtype).eps, atol=1e-6)
+        exact = oracle(x.numpy().astype(np.float64))
+        np.testing.assert_allclose(y.numpy(), exact, rtol=8 * np.finfo(dtype).eps, atol=4 * np.finfo(dtype).eps)
         g = mg.grad(y, x, np.ones(shape, dtype))
         assert g.shape == shape and g.dtype == dtype
 
@@ -86,9 +87,10 @@ def test_binary_keeps_float32_beside_python_numbers(name):
 def test_operators():
     a, b = np.array([3.0, -2.0, 5.5]), np.array([2.0, 4.0, -1.5])
     x, y = mg.tensor(a), mg.tensor(b)
-    for ours, numpys in [(x + y, a + b), (x - y, a - b), (x * y, a * b), (x / y, a / b), (x // y, a // b), (x % y, a % b),
-                         (x ** 2, a ** 2), (-x, -a), (+x, a), (abs(x), abs(a)), (1 + x, 1 + a), (1 - x, 1 - a), (2 * x, 2 * a),
-                         (2 / x, 2 / a), (2 // x, 2 // a), (7 % x, 7 % a), (2 ** x, 2 ** a)]:
+    for ours, numpys in [
+            (x + y, a + b), (x - y, a - b), (x * y, a * b), (x / y, a / b), (x // y, a // b), (x % y, a % b),
+            (x ** 2, a ** 2), (-x, -a), (+x, a), (abs(x), abs(a)), (1 + x, 1 + a), (1 - x, 1 - a), (2 * x, 2 * a),
+            (2 / x, 2 / a), (2 // x, 2 // a), (7 % x, 7 % a), (2 ** x, 2 ** a)]:
         np.testing.assert_allclose(ours.numpy(), numpys, rtol=1e-14)
 
 
@@ -104,7 +106,7 @@ def test_torch_agrees_to_second_order(name):
     total = mg.sum(sum(g * (k + 2) for k, g in enumerate(first)) * y)
     ours += [y, *first, *mg.grad(total, leaves)]
     leaves = [torch.tensor(a, requires_grad=True) for a in arrays]
-    y = getattr(torch, name)(*leaves)
+    y = getattr(torch, "pow" if name == "power" else name)(*leaves)
     first = torch.autograd.grad(y, leaves, torch.ones(4, dtype=torch.float64), create_graph=True)
     total = (sum(g * (k + 2) for k, g in enumerate(first)) * y).sum()
     theirs += [y, *first, *torch.autograd.grad(total, leaves)]
@@ -114,7 +116,8 @@ def test_torch_agrees_to_second_order(name):
 
 # ---- power at its edges ----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("exponent, first, second", [
-    (0, [0, 0, 0], [0, 0, 0]), (1, [1, 1, 1], [0, 0, 0]), (2, [-4, 0, 6], [2, 2, 2]), (3, [12, 0, 27], [-12, 0, 18]), (4.0, [-32, 0, 108], [48, 0, 108])])
+    (0, [0, 0, 0], [0, 0, 0]), (1, [1, 1, 1], [0, 0, 0]), (2, [-4, 0, 6], [2, 2, 2]), (3, [12, 0, 27], [-12, 0, 18]),
+    (4.0, [-32, 0, 108], [48, 0, 108])])
 @pytest.mark.parametrize("kind", ["number", "tensor"])
 def test_power_with_integer_exponents_at_zero_and_below(exponent, first, second, kind):
     b = exponent if kind == "number" else mg.tensor(np.float64(exponent))
@@ -166,8 +169,9 @@ def test_power_of_integers():
         mg.tensor([2, 3]) ** -1
 
 
-# ---- extreme values and special functions ------------------------------------------------------------------------------
-@pytest.mark.parametrize("name, slopes", [("tanh", [0, 1, 0]), ("arctan", [1e-8, 1, 1e-8]), ("erf", [0, 2 / math.sqrt(math.pi), 0])])
+# ---- extreme values and special functions ----------------------------------------------------------------------------
+@pytest.mark.parametrize("name, slopes", [("tanh", [0, 1, 0]), ("arctan", [1e-8, 1, 1e-8]),
+                                          ("erf", [0, 2 / math.sqrt(math.pi), 0])])
 def test_saturating_functions_are_stable(name, slopes):
     with np.errstate(all="raise", under="ignore"):
         y, dy, d2y = derivatives(getattr(mg, name), np.array([-1e4, 0, 1e4], np.float32))
@@ -230,5 +234,5 @@ def test_positive_has_its_own_memory():
 
 
 def test_shapes_that_do_not_broadcast():
-    with pytest.raises(ValueError, match=r"^add: .*; got a \(2,\) float32 and b \(3,\) float32"):
+    with pytest.raises(ValueError, match=r"^add: .*; got a \(2,\) float32.* and b \(3,\) float32"):
         mg.tensor([1.0, 2.0]) + mg.tensor([1.0, 2.0, 3.0])

@@ -38,7 +38,7 @@ def arrays_and_indices(draw):
     """A NumPy array and a random index of it: ints, slices, None, ..., integer arrays and masks, in any mixture."""
     shape = tuple(draw(st.lists(st.integers(1, 4), max_size=4)))
     count, used = draw(st.integers(1, 3)), draw(st.integers(0, len(shape)))
-    dots = draw(st.none() | st.integers(0, used))                      # how many of the entries stand before an ellipsis
+    dots = draw(st.none() | st.integers(0, used))                    # how many of the entries stand before an ellipsis
     lengths = shape[:used] if dots is None else shape[:dots] + shape[len(shape) - used + dots:]
     index = [draw(entries(n, count)) for n in lengths]
     if dots is not None:
@@ -82,8 +82,8 @@ def test_getitem_and_scatter_add_are_adjoint(backend, case, seed):
     np.testing.assert_array_equal(gradient.numpy(), x[index])
 
 
-ONCE = [2, -1, (1, 2), slice(1, None), (slice(None, None, -2), None, 1), (..., 0), (), None, [2, 0], (slice(None), [3, 1]),
-        ([2, 0], slice(1, 3)), (np.array([True, False, True]), 1), numbered(3, 4) % 2 == 0, np.array(1), [],
+ONCE = [2, -1, (1, 2), slice(1, None), (slice(None, None, -2), None, 1), (..., 0), (), None, [2, 0],
+        (slice(None), [3, 1]), ([2, 0], slice(1, 3)), (np.array([True, False, True]), 1), numbered(3, 4) % 2 == 0, np.array(1), [],
         (np.zeros(0, dtype=np.int64),), np.zeros(3, dtype=bool)]                        # names no element twice
 AGAIN = [[0, 2, 2], ([0, 2, 2], [1, 1, 1]), (slice(None), [1, 1]), ([[0, 1], [2, 0]],), (0, [1, 1], None)]
 
@@ -158,11 +158,14 @@ def test_take(indices, axis):
 def test_take_along_axis(axis):
     x = RNG.standard_normal((3, 4))
     order = np.argsort(x, axis=axis)
-    np.testing.assert_array_equal(mg.take_along_axis(mg.tensor(x), mg.tensor(order), axis).numpy(), np.sort(x, axis=axis))
+    ours = mg.take_along_axis(mg.tensor(x), mg.tensor(order), axis).numpy()
+    np.testing.assert_array_equal(ours, np.sort(x, axis=axis))
     assert_gradients(lambda t: mg.take_along_axis(t * t, order, axis), x)
     few = order.take([0], axis=axis) * 0 - 1
-    np.testing.assert_array_equal(mg.take_along_axis(mg.tensor(x), few, axis).numpy(), np.take_along_axis(x, few, axis))
-    np.testing.assert_array_equal(mg.take_along_axis(mg.tensor(x[:, :1]), np.zeros((1, 4), int), 0).numpy(), x[:1, :1].repeat(4, 1))
+    ours = mg.take_along_axis(mg.tensor(x), few, axis).numpy()
+    np.testing.assert_array_equal(ours, np.take_along_axis(x, few, axis))
+    ours = mg.take_along_axis(mg.tensor(x[:, :1]), np.zeros((1, 4), dtype=int), 0).numpy()       # both broadcast
+    np.testing.assert_array_equal(ours, x[:1, :1].repeat(4, axis=1))
 
 
 def test_take_along_the_flattened_axis():
@@ -188,7 +191,7 @@ def test_index_set_and_setitem_write_what_numpy_writes(backend, case, seed):
     positions = np.arange(x.size).reshape(x.shape)[index]
     t = mg.tensor(x)
     if np.unique(positions).size < positions.size:
-        with pytest.raises(ValueError, match="not defined"):
+        with pytest.raises(ValueError, match="is not defined which value stays"):
             mg.index_set(t, index, mg.tensor(value))
         value = 7.0
     expected = x.copy()
@@ -258,11 +261,11 @@ def test_other_bad_calls():
     x = mg.ones((3, 2))
     with pytest.raises(ValueError, match="take: axis 2 is out of range for an array with 2 axes"):
         mg.take(x, 0, axis=2)
-    with pytest.raises(ValueError, match=r"take_along_axis: wants integer indices with the 2 axes of x \(3, 2\), got int64 \(1,\)"):
+    with pytest.raises(ValueError, match=r"take_along_axis: wants .* the 2 axes of x \(3, 2\), got int64 \(1,\)"):
         mg.take_along_axis(x, [0], axis=0)
     with pytest.raises(ValueError, match=r"setitem: .*got a tensor \(3, 2\) float32 and a value \(3,\)"):
         x[:] = mg.ones(3)
-    with pytest.raises(ValueError, match=r"index_add: values of shape \(3,\) do not broadcast to \(2, 2\), which .*got x \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"index_add: values of shape \(3,\) do not broadcast to \(2, 2\), .* x \("):
         mg.index_add(x, [0, 1], mg.ones(3))
     with pytest.raises(ValueError, match=r"index_set: values of shape \(1, 2\) do not broadcast to \(2,\)"):
         mg.index_set(x, 0, mg.ones((1, 2)))

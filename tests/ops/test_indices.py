@@ -27,7 +27,8 @@ def test_a_mask_becomes_positions_and_lists_become_arrays(backend):
 
 def test_the_axes_that_an_index_leaves_whole(backend):
     xp = mg.backend.get(backend)
-    for index, whole in [(0, (3, 4)), (([0], None, [1]), (4,)), ((..., [0]), ()), ((True, [0]), (3, 4)), ((), (2, 3, 4))]:
+    cases = {0: (3, 4), (None, 1, 1): (4,), (..., 0): (), (True, 0): (3, 4), (): (2, 3, 4)}
+    for index, whole in cases.items():
         assert whole_axes(plain_index(xp, index, (2, 3, 4)), (2, 3, 4)) == whole
 
 

@@ -16,18 +16,17 @@ def numbered(*shape):
 
 
 # ---- pad -------------------------------------------------------------------------------------------------------------
-@given(st.lists(st.integers(1, 3), max_size=3).map(tuple), st.sampled_from(["constant", "edge", "reflect"]), st.data())
-def test_pad_is_numpys(backend, shape, mode, data):
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=3).map(tuple), st.data())
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect"])
+def test_pad_is_numpys(backend, mode, shape, data):
     x = numbered(*shape)
     widths = [tuple(data.draw(st.integers(0, d - 1 if mode == "reflect" else 2)) for _ in range(2)) for d in shape]
     more = {"constant_values": -2} if mode == "constant" and data.draw(st.booleans()) else {}
     for dtype in ("float64", "float32", "int64"):
-        ours = mg.pad(mg.tensor(x.astype(dtype)), widths, mode, **more) if shape else mg.pad(mg.tensor(x.astype(dtype)), 1, mode)
-        expected = np.pad(x.astype(dtype), widths, mode, **more) if shape else x
+        ours = mg.pad(mg.tensor(x.astype(dtype)), widths, mode, **more)
         assert ours.dtype == dtype
-        np.testing.assert_array_equal(ours.numpy(), expected)
-    if shape:
-        assert_gradients(lambda t: mg.pad(t, widths, mode, **more) ** 2, x / x.size)
+        np.testing.assert_array_equal(ours.numpy(), np.pad(x.astype(dtype), widths, mode, **more))
+    assert_gradients(lambda t: mg.pad(t, widths, mode, **more) ** 2, x / x.size)
 
 
 @pytest.mark.parametrize("widths", [1, (2, 0), [(1, 0), (0, 2)], [[0, 2]], np.array([[1], [2]])])
@@ -40,13 +39,15 @@ def test_pad_of_lists_and_of_nothing():
     assert mg.pad([1.0, 2.0, 3.0], 2, "reflect").tolist() == [3, 2, 1, 2, 3, 2, 1]
     assert mg.pad([1, 2], (1, 2), "edge").tolist() == [1, 1, 2, 2, 2]
     assert mg.pad(mg.zeros((0, 2)), ((1, 1), (0, 0)), constant_values=3).tolist() == [[3, 3], [3, 3]]
+    assert mg.pad(3.0, 1, "edge").item() == 3                                 # no axis, no border
     assert_gradients(lambda t: mg.pad(t, 1), np.zeros((0, 2)))
 
 
 def test_pad_and_crop_are_adjoint_in_every_mode():
     """⟨pad x, y⟩ = ⟨x, padᵀ y⟩, with padᵀ written out for a row of three."""
     y = mg.tensor(numbered(7))                                                # two on either side
-    for mode, expected in {"constant": [3, 4, 5], "edge": [1 + 2 + 3, 4, 5 + 6 + 7], "reflect": [3 + 7, 2 + 4 + 6, 1 + 5]}.items():
+    adjoints = {"constant": [3, 4, 5], "edge": [1 + 2 + 3, 4, 5 + 6 + 7], "reflect": [3 + 7, 2 + 4 + 6, 1 + 5]}
+    for mode, expected in adjoints.items():
         x = mg.tensor(np.zeros(3), requires_grad=True)
         assert mg.grad(mg.pad(x, 2, mode), x, y).tolist() == expected
 
@@ -56,9 +57,9 @@ def test_pad_and_crop_are_adjoint_in_every_mode():
     (lambda t: mg.pad(t, -1), ValueError, r"^pad: pad_width=-1 is negative; to take elements away, slice x \(2, 3\)"),
     (lambda t: mg.pad(t, (1, 2, 3)), ValueError, r"^pad: pad_width=\(1, 2, 3\) does not fit x \(2, 3\); pass an int"),
     (lambda t: mg.pad(t, 1.5), ValueError, r"^pad: pad_width=1.5 does not fit"),
-    (lambda t: mg.pad(t, 2, "reflect"), ValueError, r"^pad: axis 0 of x \(2, 3\) can reflect 1 elements at most, not \(2, 2\)"),
+    (lambda t: mg.pad(t, 2, "reflect"), ValueError, r"^pad: axis 0 of x \(2, 3\) can reflect 1 elements at most"),
     (lambda t: mg.pad(t[:0], 1, "edge"), ValueError, r"^pad: axis 0 of x \(0, 3\) has no edge to copy"),
-    (lambda t: mg.pad(t, 1, constant_values=(1, 2)), TypeError, r"^pad: constant_values must be one number, got \(1, 2\)"),
+    (lambda t: mg.pad(t, 1, constant_values=(1, 2)), TypeError, r"^pad: constant_values must be one number"),
     (lambda t: mg.pad(t, 1, constant_values=t[0, 0]), TypeError, r"^pad: constant_values must be one number"),
 ])
 def test_bad_pads(call, error, message):
@@ -83,7 +84,11 @@ def test_split_into_sections(sections, axis):
     assert isinstance(ours, list) and len(ours) == sections
     for part, expected in zip(ours, np.split(x, sections, axis)):
         np.testing.assert_array_equal(part.numpy(), expected)
-    assert_gradients(lambda t: mg.concatenate([p ** (i + 2) for i, p in enumerate(mg.split(t, sections, axis))], axis), x / 12)
+
+    def split_and_join(t):
+        return mg.concatenate([part ** (i + 2) for i, part in enumerate(mg.split(t, sections, axis))], axis)
+
+    assert_gradients(split_and_join, x / 12)
 
 
 def test_split_takes_lists_and_empties():
@@ -92,7 +97,7 @@ def test_split_takes_lists_and_empties():
 
 
 def test_bad_splits():
-    with pytest.raises(ValueError, match=r"^split: axis 0 of x \(7, 2\) does not divide into 3 equal sections; pass the indices"):
+    with pytest.raises(ValueError, match=r"^split: axis 0 of x \(7, 2\) does not divide into 3 equal sections; pass"):
         mg.split(mg.ones((7, 2)), 3)
     with pytest.raises(ValueError, match=r"does not divide into 0 equal sections"):
         mg.split(mg.ones((7, 2)), 0)
@@ -101,8 +106,9 @@ def test_bad_splits():
 
 
 # ---- concatenate and stack -------------------------------------------------------------------------------------------
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=3).map(tuple), st.lists(st.integers(0, 3), min_size=1, max_size=4), st.data())
-def test_concatenate_is_numpys(backend, shape, lengths, data):
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=3).map(tuple), st.data())
+def test_concatenate_is_numpys(backend, shape, data):
+    lengths = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=4))
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
     xs = []
     for k, length in enumerate(lengths):
@@ -142,10 +148,10 @@ def test_constants_and_dtypes_beside_tensors():
 @pytest.mark.parametrize("call, error, message", [
     (lambda a, b: mg.concatenate([a, b]), ValueError,
      r"^concatenate: .*must match exactly.*got xs\[0\] \(2, 3\) float32.* and xs\[1\] \(2, 4\) float32"),
-    (lambda a, b: mg.concatenate([a, b], 2), IndexError, r"^concatenate: axis 2 is out of bounds for array of dimension 2"),
-    (lambda a, b: mg.concatenate([a, b], None), TypeError, r"^concatenate: wants an axis; to join flattened tensors, ravel each"),
+    (lambda a, b: mg.concatenate([a, b], 2), IndexError, r"^concatenate: axis 2 is out of bounds"),
+    (lambda a, b: mg.concatenate([a, b], None), TypeError, r"^concatenate: wants an axis; .* ravel each"),
     (lambda a, b: mg.concatenate([]), ValueError, r"^concatenate: .*at least one"),
-    (lambda a, b: mg.stack([a, b]), ValueError, r"^stack: all input arrays must have the same shape.*\(2, 3\).*\(2, 4\)"),
+    (lambda a, b: mg.stack([a, b]), ValueError, r"^stack: all input arrays must have the same shape.*\(2, 4\)"),
     (lambda a, b: mg.stack([a, a], 3), IndexError, r"^stack: axis 3 is out of bounds for array of dimension 3"),
     (lambda a, b: mg.stack([]), ValueError, r"^stack: .*at least one"),
 ])

@@ -54,8 +54,9 @@ def test_matmul_of_all_ranks(backend, shapes, seed):
         assert_gradients(mg.matmul, a, b)
 
 
-RANKS = [((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((3,), (2, 3, 2)), ((2, 2, 3), (3,)), ((2, 2, 3), (3, 2)),
-         ((2, 3), (2, 3, 2)), ((2, 1, 2, 3), (3, 3, 1)), ((2, 2, 0), (0, 3)), ((0, 2), (2, 3)), ((2, 0, 3), (3, 2))]
+RANKS = [((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((3,), (2, 3, 2)), ((2, 2, 3), (3,)),
+         ((2, 2, 3), (3, 2)), ((2, 3), (2, 3, 2)),
+         ((2, 1, 2, 3), (3, 3, 1)), ((2, 2, 0), (0, 3)), ((0, 2), (2, 3)), ((2, 0, 3), (3, 2))]
 
 
 @pytest.mark.parametrize("a, b", RANKS, ids=str)
@@ -100,8 +101,8 @@ def test_inv(shape):
     assert_gradients(mg.inv, x)
 
 
-SYSTEMS = [((3, 3), (3,)), ((3, 3), (3, 2)), ((2, 3, 3), (3,)), ((2, 2, 2), (2, 1)), ((2, 2), (3, 2, 1)), ((2, 1, 2, 2), (1, 3, 2, 1)),
-           ((2, 2), (2, 0)), ((0, 0), (0, 2)), ((0, 2, 2), (2, 1))]
+SYSTEMS = [((3, 3), (3,)), ((3, 3), (3, 2)), ((2, 3, 3), (3,)), ((2, 2, 2), (2, 1)), ((2, 2), (3, 2, 1)),
+           ((2, 1, 2, 2), (1, 3, 2, 1)), ((2, 2), (2, 0)), ((0, 0), (0, 2)), ((0, 2, 2), (2, 1))]
 
 
 @pytest.mark.parametrize("a, b", SYSTEMS, ids=str)
@@ -129,7 +130,8 @@ def test_solve_triangular(a, b, lower, trans):
 
 def test_solvers_keep_the_dtype_and_take_lists():
     a = mg.tensor(np.eye(2, dtype=np.float32))
-    for y in (mg.inv(a), mg.solve(a, [1.0, 2.0]), mg.solve_triangular(a, [1.0, 2.0]), mg.cholesky(a), mg.det(a), *mg.slogdet(a)):
+    solved = (mg.solve(a, [1.0, 2.0]), mg.solve_triangular(a, [1.0, 2.0]))
+    for y in (*solved, mg.inv(a), mg.cholesky(a), mg.det(a), *mg.slogdet(a)):
         assert y.dtype == np.float32
     assert mg.solve_triangular(a, mg.zeros((2, 0))).dtype == np.float32
     np.testing.assert_array_equal(mg.solve([[2.0]], [4.0]).numpy(), [2.0])
@@ -185,7 +187,7 @@ def test_the_third_derivative_of_ln_det_along_the_identity():
 
 # ---- what is refused -------------------------------------------------------------------------------------------------
 def test_bad_products():
-    with pytest.raises(ValueError, match=r"matmul: inner axes differ: 3 and 4; got a \(2, 3\) float32 and b \(4, 5\)"):
+    with pytest.raises(ValueError, match=r"matmul: inner axes differ: 3 and 4; got a \(2, 3\) .*and b \(4, 5\)"):
         mg.ones((2, 3)) @ mg.ones((4, 5))
     with pytest.raises(ValueError, match="inner axes differ: 2 and 3"):
         mg.ones(2) @ mg.ones(3)
@@ -207,7 +209,8 @@ def test_matrices_that_are_not_square(op):
 
 def test_right_sides_that_do_not_fit():
     for solver in (mg.solve, mg.solve_triangular):
-        with pytest.raises(ValueError, match=r"solve.*: wants right sides \(D,\) or \(…, D, K\) with the D = 2 of a; got a \(2, 2\)"):
+        message = r"solve.*: wants right sides \(D,\) or \(…, D, K\) with the D = 2 of a; got a \(2, 2\)"
+        with pytest.raises(ValueError, match=message):
             solver(mg.ones((2, 2)), mg.ones((3, 1)))
         with pytest.raises(ValueError, match="wants right sides"):
             solver(mg.ones((2, 2)), 1.0)
@@ -234,7 +237,7 @@ def test_gradients_agree_with_torch():
 
     def loss(lib, x, y):
         factor = lib.linalg.cholesky(x) if lib is torch else mg.cholesky(x)
-        z = torch.linalg.solve_triangular(factor, y, upper=False) if lib is torch else mg.solve_triangular(factor, y, True)
+        z = mg.solve_triangular(factor, y, True) if lib is mg else torch.linalg.solve_triangular(factor, y, upper=False)
         logdet = torch.linalg.slogdet(x)[1] if lib is torch else mg.slogdet(x)[1]
         return (z * z).sum() + (logdet * logdet).sum()
 
@@ -247,4 +250,5 @@ def test_gradients_agree_with_torch():
 def test_solve_triangular_agrees_with_scipy():
     a, b = regular(3, 3), RNG.standard_normal((3, 2))
     expected = scipy.linalg.solve_triangular(a, b, trans=1, lower=True)
-    np.testing.assert_allclose(mg.solve_triangular(mg.tensor(a), mg.tensor(b), lower=True, trans=True).numpy(), expected)
+    ours = mg.solve_triangular(mg.tensor(a), mg.tensor(b), lower=True, trans=True)
+    np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-12)

@@ -48,9 +48,10 @@ def test_single_truth_values(name):
 def test_operators():
     a, b = np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])
     x, y = mg.tensor(a), mg.tensor(b)
-    for ours, numpys in [(x == y, a == b), (x != y, a != b), (x < y, a < b), (x <= y, a <= b), (x > y, a > b), (x >= y, a >= b),
-                         ((x > 1) & (y > 1), (a > 1) & (b > 1)), ((x > 1) | (y > 1), (a > 1) | (b > 1)),
-                         ((x > 1) ^ (y > 1), (a > 1) ^ (b > 1)), (~(x > 1), ~(a > 1)), (2 > x, 2 > a)]:
+    for ours, numpys in [
+            (x == y, a == b), (x != y, a != b), (x < y, a < b), (x <= y, a <= b), (x > y, a > b), (x >= y, a >= b),
+            ((x > 1) & (y > 1), (a > 1) & (b > 1)), ((x > 1) | (y > 1), (a > 1) | (b > 1)),
+            ((x > 1) ^ (y > 1), (a > 1) ^ (b > 1)), (~(x > 1), ~(a > 1)), (2 > x, 2 > a)]:
         np.testing.assert_array_equal(ours.numpy(), numpys)
 
 
@@ -92,7 +93,8 @@ def test_remainder_and_floor_divide(shapes, seed):
 
 def test_integers_stay_integers():
     x = mg.tensor([7, -7])
-    assert (x // 2).dtype == (x % 2).dtype == mg.maximum(x, 0).dtype == mg.clip(x, 0, 3).dtype == abs(x).dtype == np.int64
+    for y in (x // 2, x % 2, mg.maximum(x, 0), mg.clip(x, 0, 3), abs(x)):
+        assert y.dtype == np.int64
     np.testing.assert_array_equal((x // 2).numpy(), [3, -4])
     np.testing.assert_array_equal((x % 4).numpy(), [3, 1])
 
@@ -178,7 +180,7 @@ def test_where_shields_the_other_branch():
         g = mg.grad(y, x, np.ones(3, np.float32), create_graph=True)
     np.testing.assert_allclose(g.numpy(), [-1, -1, 0.5])
     np.testing.assert_allclose(mg.grad(g, x, np.ones(3, np.float32)).numpy(), [0, 0, -0.25])
-    z = mg.where(x > 0, x, np.float32("nan"))
+    z = mg.where(x > 0, x, float("nan"))
     np.testing.assert_array_equal(mg.grad(z, x, np.ones(3, np.float32)).numpy(), [0, 0, 1])
 
 
@@ -191,5 +193,5 @@ def test_where_of_numbers():
 
 
 def test_where_wants_both_branches():
-    with pytest.raises(TypeError, match=r"where: missing a required argument: 'x'; its signature is where\(condition, x, y\)"):
+    with pytest.raises(TypeError, match=r"where: missing a required argument: 'x'; .* where\(condition, x, y\)"):
         mg.where(mg.tensor([True]))

@@ -1,4 +1,4 @@
-"""Reductions against NumPy and SciPy: values, dtypes, two orders of derivative, ties, kinks, infinities, and what is refused."""
+"""Reductions against NumPy and SciPy: values, dtypes, two orders of derivative, ties, kinks, infinities, bad input."""
 import warnings
 
 import hypothesis.strategies as st
@@ -15,7 +15,8 @@ from minigen.ops import reduce
 pytestmark = pytest.mark.usefixtures("backend")
 SMOOTH = {"sum": mg.sum, "mean": mg.mean, "var": mg.var, "std": mg.std, "max": mg.max, "min": mg.min,
           "logsumexp": mg.logsumexp, "norm": mg.norm,
-          "norm p=1": lambda x, **where: mg.norm(x, 1, **where), "norm p=3": lambda x, **where: mg.norm(x, 3.0, **where),
+          "norm p=1": lambda x, **where: mg.norm(x, 1, **where),
+          "norm p=3": lambda x, **where: mg.norm(x, 3.0, **where),
           "norm p=inf": lambda x, **where: mg.norm(x, np.inf, **where)}
 
 
@@ -162,7 +163,8 @@ def test_a_variance_is_its_composite():
     x = spread((3, 4))
     np.testing.assert_allclose(mg.var(mg.tensor(x), 1).numpy(), definition(mg.tensor(x)).numpy(), rtol=1e-12)
     for order in (gradient, second):
-        np.testing.assert_allclose(order(lambda t: mg.var(t, 1) ** 2, x), order(lambda t: definition(t) ** 2, x), rtol=1e-9)
+        fused, composite = order(lambda t: mg.var(t, 1) ** 2, x), order(lambda t: definition(t) ** 2, x)
+        np.testing.assert_allclose(fused, composite, rtol=1e-9)
 
 
 # ---- ties and kinks --------------------------------------------------------------------------------------------------
@@ -194,8 +196,9 @@ def test_gradient_penalty_through_the_norm():
     """(‖∇f‖ − 1)² differentiates through the norm: f = a·x² has ∇f = 2 a x, and the penalty's slope is known."""
     x, a = mg.tensor(np.array([1.0, 2.0]), requires_grad=True), mg.tensor(np.array([3.0, 4.0]), requires_grad=True)
     g = mg.grad(mg.sum(a * x * x), x, create_graph=True)
+    slope = mg.grad((mg.norm(g) - 1) ** 2, a)
     length = np.hypot(6, 16)
-    np.testing.assert_allclose(mg.grad((mg.norm(g) - 1) ** 2, a).numpy(), 2 * (length - 1) / length * np.array([6 * 2, 16 * 4]))
+    np.testing.assert_allclose(slope.numpy(), 2 * (length - 1) / length * np.array([6 * 2, 16 * 4]))
 
 
 # ---- extremes --------------------------------------------------------------------------------------------------------
@@ -205,7 +208,7 @@ def test_logsumexp_is_stable(dtype):
     y = mg.logsumexp(mg.tensor(rows), 1).numpy()
     np.testing.assert_allclose(y, [1e4 + np.log(2), -1e4 + np.log(2), 1e4, 1e4, np.log(2)], rtol=1e-6)
     np.testing.assert_allclose(gradient(lambda t: mg.logsumexp(t, 1), rows, dtype),
-                               [[0.5, 0.5], [0.5, 0.5], [1, 0], [0, 1], [0.5, 0.5]], atol=1e-3 if dtype == "float32" else 1e-9)
+                               [[0.5, 0.5], [0.5, 0.5], [1, 0], [0, 1], [0.5, 0.5]], rtol=1e-6)
     assert np.isfinite(second(lambda t: mg.logsumexp(t, 1), rows)).all()
 
 
@@ -215,7 +218,8 @@ def test_logsumexp_of_impossible_terms():
     np.testing.assert_array_equal(gradient(lambda t: mg.logsumexp(t, 1), rows), [[0, 0], [0, 1]])
     np.testing.assert_array_equal(second(lambda t: mg.logsumexp(t, 1), rows), [[0, 0], [0, 0]])
     assert mg.logsumexp(mg.tensor([1.0, np.inf])).item() == np.inf
-    assert mg.logsumexp(mg.zeros((2, 0)), axis=1).tolist() == [-np.inf] * 2 and mg.logsumexp(mg.zeros((0, 2)), axis=1).shape == (0,)
+    assert mg.logsumexp(mg.zeros((2, 0)), axis=1).tolist() == [-np.inf] * 2
+    assert mg.logsumexp(mg.zeros((0, 2)), axis=1).shape == (0,)
     assert mg.logsumexp(mg.zeros((0,))).dtype == np.float32
 
 
@@ -236,7 +240,8 @@ def test_variance_far_from_zero():
 # ---- empty and 0-d ---------------------------------------------------------------------------------------------------
 def test_empty_reductions():
     empty = mg.zeros((0, 3))
-    assert mg.sum(empty).item() == 0 and mg.sum(empty, axis=0).tolist() == [0, 0, 0] and mg.sum(empty, axis=1).shape == (0,)
+    assert mg.sum(empty).item() == 0 and mg.sum(empty, axis=0).tolist() == [0, 0, 0]
+    assert mg.sum(empty, axis=1).shape == (0,)
     assert mg.any(empty).item() is False and mg.all(empty).item() is True and mg.norm(empty).item() == 0
     assert mg.max(empty, axis=1).shape == (0,) and mg.argmax(empty, axis=1).shape == (0,)
     with np.errstate(invalid="ignore"):
@@ -248,7 +253,7 @@ def test_empty_reductions():
 @pytest.mark.parametrize("name", ["max", "min", "argmax", "argmin"])
 @pytest.mark.parametrize("axis", [None, 0])
 def test_nothing_to_choose_from(name, axis):
-    with pytest.raises(ValueError, match=rf"^{name}: wants at least one element to choose from.*got x \(0, 3\) float32"):
+    with pytest.raises(ValueError, match=rf"^{name}: wants at least one element to choose from.*got x \(0, 3\)"):
         getattr(mg, name)(mg.zeros((0, 3)), axis=axis)
 
 
@@ -259,10 +264,10 @@ def test_a_single_number(name):
 
 
 # ---- bad axes --------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "max", "min", "argmax", "argmin", "any", "all", "logsumexp", "norm"])
+@pytest.mark.parametrize("name", "sum mean var std max min argmax argmin any all logsumexp norm".split())
 def test_bad_axes(name):
     f, x = getattr(mg, name), mg.ones((2, 3))
-    with pytest.raises(IndexError, match=rf"^{name}: axis 2 is out of bounds for array of dimension 2.*\(2, 3\) float32"):
+    with pytest.raises(IndexError, match=rf"^{name}: axis 2 is out of bounds for array of dimension 2.*\(2, 3\)"):
         f(x, axis=2)
     with pytest.raises(IndexError, match=rf"^{name}: axis -3 is out of bounds for array of dimension 2"):
         f(x, axis=-3)

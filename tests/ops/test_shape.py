@@ -148,7 +148,7 @@ def test_a_change_of_the_original_is_noticed_through_its_view(name):
         mg.grad(y, w)
 
 
-@pytest.mark.parametrize("name", [n for n in VIEWS if n not in ("broadcast_to", "diagonal")])       # NumPy's are read-only
+@pytest.mark.parametrize("name", [n for n in VIEWS if n not in ("broadcast_to", "diagonal")])      # read-only in NumPy
 def test_a_change_of_a_view_is_noticed_in_the_original(name):
     x, w = mg.tensor(numbered(2, 3)), mg.tensor(2.0, requires_grad=True, dtype="float64")
     y = mg.sum(w * x)
@@ -167,12 +167,21 @@ def test_a_change_of_the_original_does_not_concern_a_copy(f):
     assert mg.grad(y, w).item() == total
 
 
+def test_a_change_of_the_array_behind_a_view_cannot_reach_a_gradient(backend):
+    if backend != "numpy":
+        pytest.skip("other backends copy what comes from outside")
+    x, w = numbered(2, 3), mg.tensor(2.0, requires_grad=True, dtype="float64")
+    y = mg.sum(w * mg.transpose(x)) + mg.sum(w * mg.squeeze(x))
+    x[...] = 7.0
+    assert mg.grad(y, w).item() == 2 * numbered(2, 3).sum()
+
+
 # ---- what is refused -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("call, error, message", [
-    (lambda t: mg.reshape(t, (4, 2)), ValueError, r"^reshape: cannot reshape array of size 6 into shape \(4, ?2\); got x \(2, 3\) float32"),
+    (lambda t: mg.reshape(t, (4, 2)), ValueError, r"^reshape: cannot .* size 6 into shape \(4, ?2\); got x \(2, 3\)"),
     (lambda t: mg.reshape(t, (-1, -1)), ValueError, r"^reshape: can only specify one unknown dimension"),
     (lambda t: mg.transpose(t, (0, 0)), ValueError, r"^transpose: repeated axis"),
-    (lambda t: mg.transpose(t, (0, 1, 2)), ValueError, r"^transpose: axes don't match array; got x \(2, 3\) float32.*axes="),
+    (lambda t: mg.transpose(t, (0, 1, 2)), ValueError, r"^transpose: axes don't match array; got x \(2, 3\).*axes="),
     (lambda t: mg.swapaxes(t, 0, 2), IndexError, r"^swapaxes: .*axis 2 is out of bounds for array of dimension 2"),
     (lambda t: mg.moveaxis(t, 0, 2), IndexError, r"^moveaxis: .*axis 2 is out of bounds for array of dimension 2"),
     (lambda t: mg.squeeze(t, 0), ValueError, r"^squeeze: .*not equal to one; got x \(2, 3\) float32"),
