@@ -39,8 +39,8 @@ def backpropagate(roots, cotangents, wanted=None, create_graph=False, retain_gra
 
     Returns a dict from Node or leaf to its cotangent. Raises RuntimeError for a graph that was freed or changed.
     """
-    needed = None if wanted is None else _ancestors_of(roots, wanted)
     keep = set(wanted or ())
+    needed = None if wanted is None else keep | _between(roots, wanted)
     pending, ours, found, heap = {}, set(), {}, []        # ours: cotangents whose buffer nobody else holds
 
     def deliver(target, h, owned):
@@ -64,11 +64,12 @@ def backpropagate(roots, cotangents, wanted=None, create_graph=False, retain_gra
             node = heapq.heappop(heap)[1]
             g = pending.pop(node)
             if node in keep:
-                found[node] = g
+                found[node] = g if create_graph or node in ours else g.copy()
             edges = node.edges
+            if needed is not None and node in keep and needed.isdisjoint(node.sources):
+                continue                                  # nothing wanted below it: leave the rest of its graph alone
             if edges is None:
-                raise RuntimeError(f"backward: the graph through {node.op.name} was used and freed; pass retain_graph=True to "
-                                   "the first backward to use it twice")
+                raise RuntimeError(_freed(node))
             for version, count, j in node.versions:
                 if version[0] != count:
                     raise RuntimeError(_changed(node, j, version[0] - count))
@@ -93,19 +94,28 @@ def backpropagate(roots, cotangents, wanted=None, create_graph=False, retain_gra
     return found
 
 
-def _ancestors_of(roots, wanted):
-    """The nodes that lie on a path from a root to something wanted, and what is wanted."""
+def _between(roots, wanted):
+    """The nodes that lie on a path from a root to something wanted."""
     seen, stack = set(), [r for r in roots if type(r) is Node]
     while stack:
         node = stack.pop()
         if node not in seen:
             seen.add(node)
+            if node.edges is None and wanted != [node]:              # what was below it can no longer be known
+                raise RuntimeError(_freed(node))
             stack.extend(source for source in node.sources if type(source) is Node)
-    needed = set(wanted)
+    reached, between = set(wanted), set()
     for node in sorted(seen, key=operator.attrgetter("serial")):        # inputs before outputs
-        if not needed.isdisjoint(node.sources):
-            needed.add(node)
-    return needed
+        if not reached.isdisjoint(node.sources):
+            reached.add(node)
+            between.add(node)
+    return between
+
+
+def _freed(node):
+    """What to say about a node that a backward pass has used up."""
+    return (f"backward: the graph through {node.op.name} was used and freed; pass retain_graph=True to the first backward to "
+            "use it twice")
 
 
 def _changed(node, j, times):
@@ -166,7 +176,12 @@ def _start(name, output, cotangent, create_graph):
         if array.size != 1:
             raise ValueError(f"{name}: the output has shape {array.shape}; pass a cotangent of that shape, or sum it first")
         cotangent = Tensor(backend.of(array).ones_like(array))
-    elif not isinstance(cotangent, Tensor):
+    elif isinstance(cotangent, Tensor):
+        home, xp = backend.of(cotangent._array), backend.of(array)
+        if home is not xp:
+            raise TypeError(f"{name}: the cotangent lives on {home.name}, the output on {xp.name}; move it with .to({xp.name!r})")
+        cotangent = cotangent if cotangent.dtype == array.dtype else cotangent.astype(array.dtype)
+    else:
         with backend.use(backend.of(array).name):
             cotangent = Tensor(to_array(cotangent, array.dtype))
     if cotangent.shape != array.shape:

@@ -223,8 +223,8 @@ def _without_tensors(values, explicit):
         return [_without_tensors(v, explicit) for v in values]
     if isinstance(values, Tensor):
         if values.requires_grad or not explicit:       # never cut a graph, or leave a device, without a word
-            why = "one that requires grad" if values.requires_grad else "Tensors as the input of an op"
-            raise TypeError(f"tensor: got a list of {why}; join them with stack or concatenate, or copy with .detach()")
+            what = "a Tensor that requires grad" if values.requires_grad else "a Tensor"
+            raise TypeError(f"tensor: the list holds {what}; join Tensors with mg.stack or mg.concatenate, or pass t.numpy()")
         return values.numpy()
     return values
 

@@ -7,8 +7,8 @@ Code that runs here will run on a GPU, because this namespace is at least as har
   implicitly; what comes out of a reduction or an index is a 0-d array, never a scalar;
 * memory cannot be made read-only, arrays are unhashable, and the generator draws only what CuPy's does.
 
-What makes the host wait for a GPU is counted in `transfers` (``item``, ``get``, ``float``, ``nonzero``, a boolean mask as
-index …), what is copied to it in `uploads`. Python numbers stay weak, as in NumPy. ``tests/conftest.py`` registers it.
+What makes the host wait for a GPU is counted in `transfers` (``item``, ``get``, ``float``, ``nonzero``, a boolean mask
+as index …), what is copied to it in `uploads`. Python numbers stay weak, as in NumPy. ``tests/conftest.py`` registers it.
 """
 import operator as _operator
 import types as _types
@@ -20,33 +20,38 @@ from minigen.backend import Backend as _Backend
 transfers = 0        # times that the host waited for the device
 uploads = 0          # times that values of the host were copied to the device
 
-_UFUNCS = """abs absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_or bitwise_xor cbrt ceil
-    copysign cos cosh deg2rad divide divmod equal exp exp2 expm1 fabs float_power floor floor_divide fmax fmin fmod frexp
-    greater greater_equal heaviside hypot i0 invert isfinite isinf isnan ldexp left_shift less less_equal log log10 log1p log2
-    logaddexp logaddexp2 logical_and logical_not logical_or logical_xor maximum minimum mod modf multiply negative nextafter
-    not_equal positive power rad2deg reciprocal remainder right_shift rint sign signbit sin sinc sinh sqrt square subtract
-    tan tanh true_divide trunc""".split()
-_FUNCTIONS = """all allclose amax amin any append argmax argmin argpartition argsort argwhere around array_equal array_split
-    ascontiguousarray astype average bincount broadcast_to choose clip compress convolve copy copyto corrcoef count_nonzero
-    cov cross cumprod cumsum diag diagflat diagonal diff digitize dot expand_dims extract fill_diagonal flatnonzero flip
-    fliplr flipud gradient histogram inner interp isclose isin kron lexsort matmul max mean median min moveaxis nan_to_num
-    nanmax nanmean nanmin nansum nonzero outer pad partition percentile prod put_along_axis quantile ravel repeat reshape
-    roll rollaxis rot90 round searchsorted sort split squeeze std sum swapaxes take take_along_axis tensordot tile trace
-    transpose trapezoid tril triu unique unravel_index vander var vdot where""".split()            # first argument: an array
-_MAKERS = """arange array atleast_1d atleast_2d atleast_3d broadcast_arrays column_stack concatenate einsum empty empty_like eye
-    full full_like hstack identity indices linspace logspace meshgrid ones ones_like ravel_multi_index select stack tri
-    tril_indices triu_indices vstack zeros zeros_like""".split()                                   # shapes, lists of arrays
-_PLAIN = """broadcast_shapes can_cast finfo iinfo issubdtype isscalar may_share_memory ndim promote_types result_type shape
-    shares_memory size""".split()                                                                  # these return no array
-_CONSTANTS = """bool bool_ dtype e euler_gamma float16 float32 float64 floating generic inexact inf int16 int32 int64 int8
-    integer intp nan newaxis number pi uint16 uint32 uint64 uint8""".split()
+_UFUNCS = """abs absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_or
+    bitwise_xor cbrt ceil copysign cos cosh deg2rad divide divmod equal exp exp2 expm1 fabs float_power floor
+    floor_divide fmax fmin fmod frexp greater greater_equal heaviside hypot i0 invert isfinite isinf isnan ldexp
+    left_shift less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or
+    logical_xor maximum minimum mod modf multiply negative nextafter not_equal positive power rad2deg reciprocal
+    remainder right_shift rint sign signbit sin sinc sinh sqrt square subtract tan tanh true_divide trunc""".split()
+_FUNCTIONS = """all allclose amax amin any append argmax argmin argpartition argsort argwhere around array_equal
+    array_split ascontiguousarray average bincount broadcast_to choose clip convolve copy corrcoef count_nonzero cov
+    cross cumprod cumsum diag diagonal diff digitize dot expand_dims extract fill_diagonal flatnonzero flip gradient
+    histogram inner interp isclose isin kron lexsort matmul max mean median min moveaxis nan_to_num nanmax nanmean
+    nanmin nansum nonzero outer pad partition percentile prod put_along_axis quantile ravel repeat reshape roll
+    rollaxis rot90 round searchsorted sort split squeeze std sum swapaxes take take_along_axis tensordot tile trace
+    transpose tril triu unique unravel_index var vdot where""".split()  # first argument: an array
+_MAKERS = """arange array atleast_1d atleast_2d atleast_3d broadcast_arrays column_stack concatenate einsum empty
+    empty_like eye full full_like hstack identity indices linspace logspace meshgrid ones ones_like
+    ravel_multi_index select stack tri tril_indices triu_indices vstack zeros zeros_like""".split()  # shapes, lists
+    of arrays
+_PLAIN = """broadcast_shapes can_cast finfo iinfo issubdtype isscalar may_share_memory ndim promote_types
+    result_type shape shares_memory size""".split()  # these return no array
+_CONSTANTS = """bool bool_ dtype e euler_gamma float16 float32 float64 floating generic inexact inf int16 int32
+    int64 int8 integer intp nan newaxis number pi uint16 uint32 uint64 uint8""".split()
 _LINALG = """cholesky det eigh eigvalsh inv lstsq matrix_power matrix_rank norm pinv qr slogdet solve svd tensorinv
     tensorsolve""".split()
-_METHODS = """all any argmax argmin argpartition argsort astype choose clip compress conj copy cumprod cumsum diagonal dot fill
-    flatten max mean min nonzero partition prod put ravel repeat reshape round searchsorted sort squeeze std sum swapaxes
-    take trace transpose var view""".split()
+_METHODS = """all any argmax argmin argpartition argsort astype choose clip compress conj copy cumprod cumsum
+    diagonal dot fill flatten max mean min nonzero partition prod put ravel repeat reshape round searchsorted sort
+    squeeze std sum swapaxes take trace transpose var view""".split()
 _OPERATORS = "add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift rshift".split()
-_REFUSED = {"where", "initial", "correction", "like", "device", "subok", "stable", "hermitian", "rtol", "upper"}
+_FLAGS = "c_contiguous f_contiguous owndata".split()
+_DRAWS = {"random": 0, "standard_normal": 0, "standard_exponential": 0, "uniform": 2, "standard_gamma": 1, "beta": 2}
+_READS = {"__bool__": bool, "__int__": int, "__float__": float, "get": _np.array, "tolist": _np.ndarray.tolist,
+          "item": _np.ndarray.item}
+_REFUSED = {"where", "initial", "correction", "like", "device", "subok", "stable", "hermitian", "rtol", "upper", "out"}
 _WAITS = {"allclose", "argwhere", "array_equal", "bincount", "compress", "extract", "flatnonzero", "histogram", "lstsq",
           "matrix_rank", "nonzero", "unique"}
 
@@ -65,7 +70,7 @@ class ndarray:
                         "array explicitly.")
 
     def __getattr__(self, name):
-        raise AttributeError(f"strict.ndarray has no attribute {name!r}: CuPy has none, or tests/strict.py does not list it")
+        raise AttributeError(f"strict.ndarray: {name!r} is no attribute of CuPy's, or tests/strict.py does not list it")
 
     @property
     def base(self):
@@ -75,14 +80,13 @@ class ndarray:
     @property
     def flags(self):
         """CuPy's flags: there is no ``writeable``."""
-        flags = self._host.flags
-        return _types.SimpleNamespace(c_contiguous=flags.c_contiguous, f_contiguous=flags.f_contiguous, owndata=flags.owndata)
+        return _types.SimpleNamespace(**{name: getattr(self._host.flags, name) for name in _FLAGS})
 
     def __getitem__(self, index):
         index = _index(index)
         parts = index if isinstance(index, tuple) else (index,)
         if any(getattr(part, "dtype", None) == bool for part in parts):
-            _count_transfer()           # how many are True? the host must know the shape
+            _count("transfers")           # how many are True? the host must know the shape
         result = self._host[index]
         return ndarray(self._host[(*parts, ...)] if isinstance(result, _np.generic) else result)     # … : a 0-d view
 
@@ -98,27 +102,15 @@ class ndarray:
     def __repr__(self):
         return f"strict.{self._host!r}"
 
-    def __copy__(self):
-        return ndarray(self._host.copy())
-
-    def __deepcopy__(self, memo):
-        return ndarray(self._host.copy())
-
 
 # ---- crossing the border ---------------------------------------------------------------------------------------------
-def _count_transfer():
-    global transfers
-    transfers += 1
-
-
-def _count_upload():
-    global uploads
-    uploads += 1
+def _count(what):
+    globals()[what] += 1
 
 
 def _index(index):
     if isinstance(index, list):
-        _count_upload()
+        _count("uploads")
     return _inside(index, "ndarray.__getitem__")
 
 
@@ -129,7 +121,7 @@ def _inside(value, where, sequences=True):
         return value._host
     if kind in (tuple, list) and sequences:
         return kind(_inside(v, where) for v in value)
-    if kind is slice:
+    if kind is slice and ndarray not in map(type, (value.start, value.stop, value.step)):
         return slice(*(_inside(v, where) for v in (value.start, value.stop, value.step)))
     weak = value is None or value is ... or kind in (bool, int, float, complex, str, range)
     if weak or isinstance(value, (type, _np.dtype)):
@@ -154,11 +146,12 @@ def guard(function, name, sequences=True, array_first=False):
             raise TypeError(f"strict.{name}: CuPy's function takes no {', '.join(refused)}" if refused else
                             f"strict.{name}: Unsupported type {type(args[0])} where CuPy wants an array")
         if name in _WAITS or (name == "where" and len(args) == 1):
-            _count_transfer()
-        result = function(*(_inside(a, name, sequences) for a in args), **{k: _inside(v, name) for k, v in settings.items()})
+            _count("transfers")
+        settings = {key: _inside(value, name) for key, value in settings.items()}
+        result = function(*(_inside(a, name, sequences) for a in args), **settings)
         if isinstance(result, bool):
             result = _np.asarray(result)                                      # allclose, array_equal
-        return _outside(result) if settings.get("out") is None else settings["out"]
+        return _outside(result)
     guarded.__name__ = guarded.__qualname__ = name
     return guarded
 
@@ -179,23 +172,25 @@ def asarray(values, dtype=None, copy=None):
     if type(values) is ndarray:
         same = dtype is None or values.dtype == dtype
         return values if same and not copy else values.astype(dtype or values.dtype)
-    _count_upload()
+    _count("uploads")
     if isinstance(values, (list, tuple)):
         values = [v._host if type(v) is ndarray else v for v in values]
     return ndarray(_np.array(values, dtype=dtype))
 
 
-def asnumpy(values):
-    """Copy to the host, and wait for it."""
-    return values.get() if type(values) is ndarray else _np.asarray(values)
-
-
-# ---- the classes and the module, filled from the lists ------------------------------------------------------------------
+# ---- the classes and the module, filled from the lists ---------------------------------------------------------------
 def _method(name):
     def method(self, *args, **settings):
         result = guard(getattr(self._host, name), name)(*args, **settings)
         return self if type(result) is ndarray and result._host is self._host else result
     return method
+
+
+def _attribute(name):
+    def read(self):
+        value = getattr(self._host, name)
+        return ndarray(value) if isinstance(value, _np.ndarray) else value    # T is an array, shape is not
+    return read
 
 
 def _operation(function, swap=False, inplace=False):
@@ -208,13 +203,9 @@ def _operation(function, swap=False, inplace=False):
     return method
 
 
-def _attribute(value):
-    return ndarray(value) if isinstance(value, _np.ndarray) else value        # T is an array, shape is not
-
-
 def _to_host(read):
     def method(self):
-        _count_transfer()
+        _count("transfers")
         return read(self._host)
     return method
 
@@ -228,30 +219,28 @@ def _fill_classes():
             setattr(ndarray, f"__i{dunder}__", _operation(getattr(_operator, "i" + dunder), inplace=True))
     for name in "eq ne lt le gt ge neg pos abs invert".split():
         setattr(ndarray, f"__{name}__", _operation(getattr(_operator, name)))
-    for name in "shape ndim size dtype itemsize nbytes T mT real imag".split():
-        setattr(ndarray, name, property(lambda self, name=name: _attribute(getattr(self._host, name))))
+    for name in "shape ndim size dtype itemsize nbytes T real imag".split():
+        setattr(ndarray, name, property(_attribute(name)))
     for name in _METHODS:
         setattr(ndarray, name, _method(name))
-    for name, parameters in {"random": 0, "standard_normal": 0, "standard_exponential": 0, "uniform": 2, "standard_gamma": 1,
-                             "beta": 2}.items():
+    for name, parameters in _DRAWS.items():                               # the number of parameters before the size
         setattr(Generator, name, _draw(name, parameters))
     Generator.poisson = _draw("poisson", 1, _np.int64)
-    for name, read in {"__bool__": bool, "__int__": int, "__float__": float, "get": _np.array, "tolist": _np.ndarray.tolist,
-                       "item": _np.ndarray.item}.items():
+    for name, read in _READS.items():
         setattr(ndarray, name, _to_host(read))
 
 
 def _names():
     """The whole namespace: name -> function or constant."""
     names = {name: _ufunc(name) for name in _UFUNCS}
-    names |= {name: guard(getattr(_np, name), name, array_first=True) for name in _FUNCTIONS if hasattr(_np, name)}
+    names |= {name: guard(getattr(_np, name), name, array_first=True) for name in _FUNCTIONS}
     names |= {name: guard(getattr(_np, name), name) for name in _MAKERS}
     names |= {name: _plain(getattr(_np, name), name) for name in _PLAIN}
     names |= {name: getattr(_np, name) for name in _CONSTANTS}
     linalg = {name: guard(getattr(_np.linalg, name), name, array_first=True) for name in _LINALG}
     names["linalg"] = _types.SimpleNamespace(**linalg, LinAlgError=_np.linalg.LinAlgError)
     names["random"] = _types.SimpleNamespace(default_rng=Generator, Generator=Generator)
-    return names | {"ndarray": ndarray, "asarray": asarray, "asanyarray": asarray, "asnumpy": asnumpy}
+    return names | {"ndarray": ndarray, "asarray": asarray}
 
 
 class Generator:
@@ -308,7 +297,7 @@ _NAMES = _names()
 
 
 def __getattr__(name):
-    """``strict.exp``: the namespace, kept out of the module's own names, where it would hide Python's ``any`` and ``bool``."""
+    """``strict.exp``. Kept out of the module's own names, where it would hide Python's ``any`` and ``bool``."""
     if name in _NAMES:
         return _NAMES[name]
     raise AttributeError(f"strict: {name!r} is no name of CuPy, or tests/strict.py does not list it")

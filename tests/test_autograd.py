@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import assert_gradients
 from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 import minigen as mg
 from minigen.primitive import Node
@@ -36,10 +36,10 @@ def test_a_function_of_everything():
 
 
 @both
-@given(st.sampled_from([((3, 1), (3, 4)), ((), (2, 3)), ((1, 1), (2, 3)), ((3,), (2, 3)), ((2, 1, 3), (4, 1)), ((0, 1), (0, 3)), ((1,), ())]))
+@given(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3, min_side=0))
 def test_broadcasting_is_undone(shapes):
     rng = np.random.default_rng(0)
-    assert_gradients(lambda a, b: a * b + a, rng.standard_normal(shapes[0]), rng.standard_normal(shapes[1]))
+    assert_gradients(lambda a, b: a * b + a, *map(rng.standard_normal, shapes.input_shapes))
 
 
 @both
@@ -75,6 +75,11 @@ def test_a_freed_graph_below_a_gradient_raises_rather_than_being_left_out():
     mg.grad(mg.grad(f, y, create_graph=True), x)                                           # frees the graph of f
     with pytest.raises(RuntimeError, match="was used and freed"):
         mg.grad(fx, x)
+    h = x * x
+    g = h * 2
+    mg.grad(h, x)
+    with pytest.raises(RuntimeError, match="was used and freed"):
+        mg.grad(g, [h, x])
 
 
 @both
@@ -225,9 +230,9 @@ def test_asking_for_what_is_not_recorded(bad, message):
 @both
 def test_cotangents_are_checked():
     x = leaf([1.0, 2.0])
-    with pytest.raises(ValueError, match=r"backward: the output has shape \(2,\); pass a cotangent of that shape, or sum it first"):
+    with pytest.raises(ValueError, match=r"backward: the output has shape \(2,\); pass a cotangent of that shape, or sum it"):
         (x * x).backward()
-    with pytest.raises(ValueError, match=r"grad: the cotangent has shape \(3,\), the output \(2,\); they must be equal"):
+    with pytest.raises(ValueError, match=r"grad: the cotangent has shape \(3,\), the output \(2,\); they must"):
         mg.grad(x * x, x, [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match=r"grad: the cotangent has shape \(\), the output \(2,\)"):
         mg.grad(x * x, x, 1.0)
@@ -273,10 +278,10 @@ def test_gradients_do_not_share_memory():
 
 
 @both
-@pytest.mark.parametrize("make", [lambda a, b: a + b, lambda a, b: a.reshape(2, 1).sum(axis=1) + b, lambda a, b: mg.stack([a, b])])
+@pytest.mark.parametrize("make", [lambda a, b: a + b, lambda a, b: a.reshape(1, 2) + b, lambda a, b: mg.stack([a, b])])
 def test_gradients_of_any_input_do_not_share_memory(make):
     a, b = leaf([1.0, 2.0]), leaf([1.0, 2.0])
-    for inputs in ([a, b], [a * 1, b * 1], [a, a]):
+    for inputs in ([a, b], [a * 1, b * 1]):
         ga, gb = mg.grad(make(*inputs).sum() * 1.0, inputs)
         kept = gb.tolist()
         ga[...] = 50.0
@@ -285,7 +290,7 @@ def test_gradients_of_any_input_do_not_share_memory(make):
 
 @both
 def test_what_was_saved_is_not_overwritten_by_accumulation():
-    """A cotangent that arrives twice is added up; neither the saved arrays nor the user's cotangent may be the buffer."""
+    """A cotangent that arrives twice is added up, in a buffer that is neither a saved array nor the user's cotangent."""
     x = leaf([1.0, 2.0])
     y = mg.exp(x)
     saved = y.tolist()
@@ -296,13 +301,13 @@ def test_what_was_saved_is_not_overwritten_by_accumulation():
     assert y.tolist() == saved and c.tolist() == [1, 1] and x.tolist() == [1, 2]
 
 
-# ---- a graph is used once ----------------------------------------------------------------------------------------------
+# ---- a graph is used once --------------------------------------------------------------------------------------------
 @both
 def test_backward_twice_raises_and_names_the_op():
     x = leaf([1.0, 2.0])
     y = mg.exp(x).sum()
     y.backward()
-    with pytest.raises(RuntimeError, match="backward: the graph through sum was used and freed; pass retain_graph=True"):
+    with pytest.raises(RuntimeError, match="backward: the graph through sum was used and freed; pass retain_graph="):
         y.backward()
     assert x.grad.tolist() == pytest.approx(np.exp([1, 2]))
 
@@ -354,7 +359,7 @@ def test_backward_frees_while_it_goes():
     assert peak < 6 * size * 8, f"a backward pass took {peak / size / 8:.1f} arrays more"
 
 
-# ---- no cycles, no leaks -------------------------------------------------------------------------------------------------
+# ---- no cycles, no leaks ---------------------------------------------------------------------------------------------
 @pytest.fixture
 def no_collector():
     gc.collect()
@@ -436,7 +441,7 @@ def test_ten_thousand_steps_do_not_grow():
     assert grown < 100 and after < before + 4096, f"{grown} more objects, {after - before} more bytes"
 
 
-# ---- long and wide graphs ----------------------------------------------------------------------------------------------
+# ---- long and wide graphs --------------------------------------------------------------------------------------------
 def _chain(x, n):
     y = x
     for _ in range(n):
@@ -495,7 +500,7 @@ def test_a_diamond_waits_for_both_sides():
     assert mg.grad(h * long, x).item() == 4 * 8             # x⁴
 
 
-# ---- reproducible ------------------------------------------------------------------------------------------------------
+# ---- reproducible ----------------------------------------------------------------------------------------------------
 @both
 def test_same_seed_same_bits():
     def run():
@@ -512,7 +517,7 @@ def test_same_seed_same_bits():
     np.testing.assert_array_equal(run(), run())
 
 
-# ---- no_grad and detach --------------------------------------------------------------------------------------------------
+# ---- no_grad and detach ----------------------------------------------------------------------------------------------
 @both
 def test_detach_cuts_the_graph():
     x = leaf(3.0)
@@ -540,7 +545,7 @@ def test_a_backward_pass_inside_no_grad_still_works():
     assert x.grad.item() == 6
 
 
-# ---- detect_anomaly ----------------------------------------------------------------------------------------------------
+# ---- detect_anomaly --------------------------------------------------------------------------------------------------
 @both
 def test_anomaly_in_the_forward_names_op_and_line():
     x = leaf([0.0, 1.0])

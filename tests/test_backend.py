@@ -116,7 +116,7 @@ def test_ops_follow_their_inputs_not_the_choice():
 # ---- the register ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("typo, meant", [("numpi", "numpy"), ("cuppy", "cupy"), ("Numpy", "numpy")])
 def test_unknown_name_suggests_the_nearest(typo, meant):
-    with pytest.raises(mg.BackendError, match=f"no backend is called '{typo}'; did you mean '{meant}'\\?.*Known: cupy, numpy"):
+    with pytest.raises(mg.BackendError, match=f"no backend is called '{typo}'; did you mean '{meant}'\\? Known: cupy, numpy"):
         mg.use(typo)
 
 
@@ -150,7 +150,7 @@ def test_register_makes_a_backend_once_at_its_first_use(monkeypatch):
     assert backends.of(np.zeros(2).view(Mine)) is made[0]
 
 
-@pytest.mark.parametrize("array", [np.zeros(2), np.float32(1), np.int64(1), np.bool_(True), np.array(1.0), np.zeros((0, 3))])
+@pytest.mark.parametrize("array", [np.zeros(2), np.float32(1), np.int64(1), np.bool_(True), np.array(1.0), np.ones((0, 3))])
 def test_of_finds_numpy_by_type(array):
     assert backends.of(array).name == "numpy"
 
@@ -204,7 +204,7 @@ def test_cupy_without_a_driver_says_so(clean):
     def count():
         raise CUDARuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient")
     clean.setitem(sys.modules, "cupy", _fake_cupy(count))
-    with pytest.raises(mg.BackendError, match="CuPy 13.0 is installed but finds no usable GPU .*insufficient.*nvidia-smi"):
+    with pytest.raises(mg.BackendError, match="CuPy 13.0 is installed but finds no usable GPU .*nvidia-smi"):
         mg.use("cupy")
 
 
@@ -218,7 +218,8 @@ def test_cupy_that_cannot_be_imported_says_so(clean):
     def load(module):
         raise ImportError("libcudart.so.12: cannot open shared object file")
 
-    spec = importlib.machinery.ModuleSpec("cupy", types.SimpleNamespace(create_module=lambda spec: None, exec_module=load))
+    loader = types.SimpleNamespace(create_module=lambda spec: None, exec_module=load)
+    spec = importlib.machinery.ModuleSpec("cupy", loader)
     finder = types.SimpleNamespace(find_spec=lambda name, *rest: spec if name == "cupy" else None)
     clean.delitem(sys.modules, "cupy", raising=False)
     clean.setattr(sys, "meta_path", [finder, *sys.meta_path])
@@ -266,7 +267,7 @@ def test_view_cannot_be_written_or_does_not_matter(backend):
     assert float(array[0]) == 0.0
 
 
-# ---- what is spelled differently ---------------------------------------------------------------------------------------
+# ---- what is spelled differently -------------------------------------------------------------------------------------
 def test_scatter_add_adds_once_for_every_repetition(backend):
     xp = backends.get(backend)
     target = xp.zeros((3, 2))
@@ -318,15 +319,15 @@ def test_fuse_of_a_library_without_a_compiler_is_the_function_itself():
     assert backends.get("numpy").memory() is None
 
 
-# ---- the stand-in itself -----------------------------------------------------------------------------------------------
+# ---- the stand-in itself ---------------------------------------------------------------------------------------------
 REFUSED = {
     "NumPy operand": lambda x: x + np.ones(3), "NumPy operand on the left": lambda x: np.ones(3) * x,
     "NumPy scalar": lambda x: x * np.float32(2), "NumPy scalar on the left": lambda x: np.float64(2) - x,
     "implicit conversion": np.asarray, "NumPy function": np.exp, "NumPy index": lambda x: x[np.array([0])],
     "NumPy argument": lambda x: strict.maximum(x, np.ones(3)), "list operand": lambda x: strict.add(x, [1, 2, 3]),
-    "NumPy value": lambda x: x.__setitem__(0, np.float64(1)), "hash": hash, "keyword": lambda x: strict.sum(x, initial=0.0),
+    "NumPy value": lambda x: x.__setitem__(0, np.float64(1)), "keyword": lambda x: strict.sum(x, initial=0.0), "hash": hash,
     "tuple of keys": lambda x: strict.lexsort((x, x)), "number for an array": lambda x: strict.sum(1.0),
-    "NumPy seed": lambda x: strict.random.default_rng(np.int64(3)),
+    "array in a slice": lambda x: x[:strict.asarray(2)], "NumPy seed": lambda x: strict.random.default_rng(np.int64(3)),
 }
 
 
@@ -346,8 +347,7 @@ def test_strict_has_no_name_that_cupy_lacks(missing):
 
 def test_strict_gives_0d_arrays():
     x = strict.asarray([[1.0, 2.0], [3.0, 4.0]])
-    for result in (x.sum(), strict.max(x), x[0, 1], x[0][1], strict.linalg.det(x), strict.allclose(x, x), strict.where(x > 0, x, 0.0)[0, 0],
-                   *strict.linalg.slogdet(x)):
+    for result in (x.sum(), strict.max(x), x[0, 1], x[0][1], strict.allclose(x, x), *strict.linalg.slogdet(x)):
         assert type(result) is strict.ndarray and result.shape == ()
     corner = x[1, 1]
     corner += 1.0                                                     # a view, as in CuPy
@@ -356,10 +356,11 @@ def test_strict_gives_0d_arrays():
 
 def test_strict_keeps_python_numbers_weak():
     x = strict.asarray([1.0, 2.0], dtype="float32")
-    assert {(x * 2.0).dtype, (1 - x).dtype, strict.maximum(x, 0.0).dtype, strict.where(x > 1, x, 0.0).dtype} == {np.dtype("float32")}
+    for result in (x * 2.0, 1 - x, strict.maximum(x, 0.0), strict.where(x > 1, x, 0.0)):
+        assert result.dtype == "float32"
 
 
-@pytest.mark.parametrize("wait", [lambda x: x.item(), lambda x: x.get(), lambda x: x.tolist(), bool, int, float, strict.asnumpy,
+@pytest.mark.parametrize("wait", [lambda x: x.item(), lambda x: x.get(), lambda x: x.tolist(), bool, int, float,
                                   lambda x: strict.flatnonzero(x), lambda x: x[x > 0], lambda x: f"{float(x):.2f}"])
 def test_strict_counts_transfers(wait):
     x = strict.ones(())
@@ -375,7 +376,7 @@ def test_strict_counts_no_transfer_in_computing():
     assert (strict.transfers, strict.uploads) == before
 
 
-# ---- sharing memory ----------------------------------------------------------------------------------------------------
+# ---- sharing memory --------------------------------------------------------------------------------------------------
 def test_dlpack_from_numpy_shares_memory():
     source = np.arange(3.0)
     t = mg.from_dlpack(source)

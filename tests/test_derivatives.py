@@ -2,6 +2,7 @@
 import gc
 import tracemalloc
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -88,9 +89,9 @@ def test_jvp_of_linear_and_constant_functions(g, slope):
 
 
 def test_jvp_wants_equal_shapes():
-    with pytest.raises(ValueError, match=r"jvp: inputs have shapes \[\(3,\)\], tangents \[\(2,\)\]; they must be equal"):
+    with pytest.raises(ValueError, match=r"jvp: inputs have shapes \[\(3,\)\], tangents \[\(2,\)\]; they must"):
         mg.jvp(f, constant(X), constant([1.0, 2.0]))
-    with pytest.raises(ValueError, match="jvp: .*2 inputs.*1 tangent|jvp: inputs have shapes"):
+    with pytest.raises(ValueError, match=r"jvp: inputs have shapes \[\(\), \(\)\], tangents \[\(\)\]"):
         mg.jvp(lambda a, b: a * b, [constant(1.0), constant(2.0)], [constant(1.0)])
 
 
@@ -104,15 +105,14 @@ def test_integers_have_no_derivative():
         mg.vjp(lambda x: x * x, mg.tensor([1, 2]))
 
 
-@pytest.mark.parametrize("name, call", [("vjp", lambda g: mg.vjp(g, 1.0)), ("jvp", lambda g: mg.jvp(g, [1.0], [1.0])),
-                                        ("jacobian", lambda g: mg.jacobian(g, 1.0)), ("hvp", lambda g: mg.hvp(g, 1.0, 1.0)),
-                                        ("hessian", lambda g: mg.hessian(g, 1.0)), ("checkpoint", lambda g: mg.checkpoint(g, 1.0))])
-def test_a_function_that_returns_no_tensor(name, call):
+@pytest.mark.parametrize("name, args", [("vjp", [1.0]), ("jvp", [[1.0], [1.0]]), ("jacobian", [1.0]), ("hessian", [1.0]),
+                                        ("hvp", [1.0, 1.0]), ("checkpoint", [1.0])])
+def test_a_function_that_returns_no_tensor(name, args):
     with pytest.raises(TypeError, match=f"{name}: the function must return a Tensor, got tuple"):
-        call(lambda x: (x, x))
+        getattr(mg, name)(lambda x: (x, x), *args)
 
 
-# ---- jacobian and hessian ----------------------------------------------------------------------------------------------
+# ---- jacobian and hessian --------------------------------------------------------------------------------------------
 def test_jacobian():
     j = mg.jacobian(f, constant(X))
     assert j.shape == (2, 3)
@@ -160,18 +160,23 @@ def test_hvp():
     assert not mg.hvp(lambda x: x.sum(), constant(X), constant(v)).numpy().any()
 
 
-@pytest.mark.parametrize("call", [lambda: mg.hessian(lambda x: x * x, constant(X)), lambda: mg.hvp(lambda x: x * x, constant(X), constant(X))])
-def test_second_derivatives_want_one_number(call):
-    with pytest.raises(ValueError, match=r"(hessian|hvp): the function must return one number, got shape \(3,\)"):
-        call()
+@pytest.mark.parametrize("name, args", [("hessian", [X]), ("hvp", [X, X])])
+def test_second_derivatives_want_one_number(name, args):
+    with pytest.raises(ValueError, match=rf"{name}: the function must return one number, got shape \(3,\)"):
+        getattr(mg, name)(lambda x: x * x, *map(constant, args))
 
 
 def test_nothing_is_left_behind():
     x = leaf(X)
-    mg.jacobian(f, x), mg.hessian(quartic, x), mg.hvp(quartic, x, constant(X)), mg.jvp(f, x, constant(X)), mg.vjp(f, x)[1]([1.0, 1.0])
+    mg.vjp(f, x)[1]([1.0, 1.0])
+    mg.jvp(f, x, constant(X))
+    mg.jacobian(f, x)
+    mg.hessian(quartic, x)
+    mg.hvp(quartic, x, constant(X))
     assert x.grad is None and x.requires_grad
     y = constant(X)
-    mg.jacobian(f, y), mg.hessian(quartic, y)
+    mg.jacobian(f, y)
+    mg.hessian(quartic, y)
     assert not y.requires_grad
 
 
@@ -197,12 +202,13 @@ def test_against_pytorch():
 
     np.testing.assert_allclose(mg.hessian(ours, constant(X)).numpy(), func.hessian(theirs)(x))
     np.testing.assert_allclose(mg.jvp(ours, constant(X), constant(v))[1].numpy(), func.jvp(theirs, (x,), (v,))[1])
-    np.testing.assert_allclose(mg.vjp(ours, constant(X))[1](2.0).numpy(), func.vjp(theirs, x)[1](torch.tensor(2.0, dtype=torch.float64))[0])
+    two = torch.tensor(2.0, dtype=torch.float64)
+    np.testing.assert_allclose(mg.vjp(ours, constant(X))[1](2.0).numpy(), func.vjp(theirs, x)[1](two)[0])
     hv = func.jvp(func.grad(theirs), (x,), (v,))[1]
     np.testing.assert_allclose(mg.hvp(ours, constant(X), constant(v)).numpy(), hv)
-    third = func.jacrev(func.hessian(theirs))(x)
-    ours_third = mg.jacobian(lambda x: mg.jacobian(lambda x: mg.jacobian(ours, x, create_graph=True), x, create_graph=True), constant(X))
-    np.testing.assert_allclose(ours_third.numpy(), third)
+    first = partial(mg.jacobian, ours, create_graph=True)
+    second = partial(mg.jacobian, first, create_graph=True)
+    np.testing.assert_allclose(mg.jacobian(second, constant(X)).numpy(), func.jacrev(func.hessian(theirs))(x))
 
 
 # ---- checkpoint ------------------------------------------------------------------------------------------------------
@@ -268,7 +274,7 @@ def test_checkpoint_draws_the_same_noise_twice():
     y = mg.checkpoint(lambda x: x * rng.standard_normal(3), x, rng=rng)
     after = rng.state()
     y.sum().backward()
-    assert rng.state() == after                                              # the backward pass draws nothing of its own
+    assert rng.state() == after                                          # the backward pass draws nothing of its own
     np.testing.assert_allclose(x.grad.numpy(), y.numpy() / np.array([1, 2, 3]), rtol=1e-6)
 
 

@@ -76,7 +76,7 @@ def test_a_variadic_op_has_one_derivative_for_all_its_inputs():
 
 
 def test_an_op_keeps_its_name_doc_and_signature():
-    assert scaled_sum.__name__ == "scaled_sum" and scaled_sum.__doc__ == "scale · Σ a b." and scaled_sum.__module__ == __name__
+    assert (scaled_sum.__name__, scaled_sum.__doc__, scaled_sum.__module__) == ("scaled_sum", "scale · Σ a b.", __name__)
     assert str(inspect.signature(scaled_sum)) == "(a, b, scale=1.0, axis=None)"
     assert str(inspect.signature(weighted)) == "(*xs, weights=(1, 1))"
 
@@ -104,15 +104,15 @@ def test_none_stands_for_no_gradient_of_an_input():
 
 
 @pytest.mark.parametrize("vjp, message", [
-    (lambda g, y: g, r"square_.vjp: a derivative asks for \['y'\]; after the cotangent it can ask for \['out', 'x', 'x_shape'\]"),
-    (lambda g, i: g, r"asks for \['i'\]")])
+    (lambda g, y: g, r"mine.vjp: a derivative asks for \['y'\]; .* it can ask for \['out', 'x', 'x_shape'\]"),
+    (lambda g, i: g, r"mine.vjp: a derivative asks for \['i'\]")])
 def test_a_derivative_that_asks_for_something_unknown(vjp, message):
     @mg.primitive
-    def square_(xp, x):
+    def mine(xp, x):
         return x * x
 
-    with pytest.raises(TypeError, match=message.replace("square_", "square")):
-        square_.vjp(vjp)
+    with pytest.raises(TypeError, match=message):
+        mine.vjp(vjp)
 
 
 def test_too_many_derivatives():
@@ -134,7 +134,7 @@ def test_a_vjp_of_the_wrong_shape_raises(wrong, shape):
 
     identity.vjp(wrong)
     x = mg.tensor([1.0, 2.0, 3.0], requires_grad=True)
-    with pytest.raises(RuntimeError, match=rf"identity: its vjp returned a cotangent of shape {shape} for an input of shape \(3,\)"):
+    with pytest.raises(RuntimeError, match=rf"identity: its vjp returned .* of shape {shape} for an input of shape \(3,\)"):
         identity(x).backward([1.0, 1.0, 1.0])
 
 
@@ -166,13 +166,13 @@ def test_a_vjp_may_return_the_dtype_it_likes():
     assert x.grad.dtype == np.float32
 
 
-# ---- what calls accept -------------------------------------------------------------------------------------------------
+# ---- what calls accept -----------------------------------------------------------------------------------------------
 @both
 def test_ops_accept_numbers_lists_and_arrays_and_return_tensors(backend):
     for x in (2.0, 2, [2.0], (2.0,), np.array([2.0]), np.float32(2), mg.tensor([2.0])):
         y = cube(x) if not isinstance(x, np.ndarray) or backend == "numpy" else cube(mg.tensor(x))
         assert type(y) is Tensor and float(y.sum().item()) == 8
-        assert y.backend.name == ("numpy" if isinstance(x, np.generic) else backend)
+        assert y.backend.name == backend
 
 
 @both
@@ -182,11 +182,11 @@ def test_python_numbers_are_weak():
     assert mg.add(1.0, 2.0).dtype == np.float32 and mg.add(1, 2).dtype == np.int64
 
 
-@pytest.mark.parametrize("call", [lambda: scaled_sum(1.0), lambda: scaled_sum(1.0, 2.0, 3.0, 4, 5), lambda: scaled_sum(1.0, 2.0, axes=1),
-                                  lambda: mg.exp(), lambda: mg.exp(1.0, 2.0)])
-def test_a_bad_call_shows_the_signature(call):
-    with pytest.raises(TypeError, match=r"(scaled_sum|exp): .*; its signature is (scaled_sum\(a, b, scale=1.0, axis=None\)|exp\(x\))"):
-        call()
+@pytest.mark.parametrize("args, settings", [((1.0,), {}), ((1.0, 2.0, 3.0, 4, 5), {}), ((1.0, 2.0), {"axes": 1}), ((), {})])
+def test_a_bad_call_shows_the_signature(args, settings):
+    signature = r"its signature is scaled_sum\(a, b, scale=1.0, axis=None\)"
+    with pytest.raises(TypeError, match=rf"scaled_sum: (missing|too many|got an unexpected).*; {signature}"):
+        scaled_sum(*args, **settings)
 
 
 # ---- what is saved ---------------------------------------------------------------------------------------------------
@@ -319,7 +319,8 @@ def test_an_error_names_the_op_shapes_and_dtypes():
     a, b = mg.tensor(np.ones((2, 3), "float32")), mg.tensor(np.ones((4,)))
     with pytest.raises(ValueError, match=r"add: .*; got a \(2, 3\) float32.* and b \(4,\) float64"):
         a + b
-    with pytest.raises(ValueError, match=r"weighted: .*; got xs\[0\] \(2, 3\) float32.* and xs\[1\] \(4,\) float64.*, weights=\(1, 1\)"):
+    got = r"got xs\[0\] \(2, 3\) float32.* and xs\[1\] \(4,\) float64.*, weights=\(1, 1\)"
+    with pytest.raises(ValueError, match=f"weighted: .*; {got}"):
         weighted(a, b)
 
 
@@ -330,10 +331,12 @@ def test_an_error_on_a_device_names_it():
             a + b
 
 
-MIXED = {"add": lambda a, b: a + b, "multiply by a raw array": lambda a, b: a * b._array, "raw array first": lambda a, b: b._array * a,
-         "matmul": lambda a, b: a @ b, "where": lambda a, b: mg.where(a > 0, a, b), "concatenate": lambda a, b: mg.concatenate([a, b]),
-         "maximum": lambda a, b: mg.maximum(a, b), "stack": lambda a, b: mg.stack([a, b]), "einsum": lambda a, b: mg.einsum("i,i->", a, b),
-         "dot of a list": lambda a, b: mg.add(a, [b, b])}
+MIXED = {
+    "add": lambda a, b: a + b, "a raw array": lambda a, b: a * b._array, "a raw array first": lambda a, b: b._array * a,
+    "matmul": lambda a, b: a @ b, "where": lambda a, b: mg.where(a > 0, a, b), "maximum": mg.maximum,
+    "concatenate": lambda a, b: mg.concatenate([a, b]), "stack": lambda a, b: mg.stack([a, b]),
+    "einsum": lambda a, b: mg.einsum("i,i->", a, b), "a list": lambda a, b: mg.add(a, [b, b]),
+}
 
 
 @pytest.mark.parametrize("how", MIXED)
@@ -343,15 +346,15 @@ def test_devices_never_mix_silently(how, swap):
     with mg.use("strict"):
         b = mg.tensor([1.0, 2.0])
     a, b = (b, a) if swap else (a, b)
-    with pytest.raises(TypeError, match=r"different devices|strict"):
+    with pytest.raises(TypeError, match="different devices|strict|the list holds a Tensor"):
         MIXED[how](a, b)
 
 
 def test_the_message_for_mixed_devices():
     with mg.use("strict"):
         b = mg.tensor([1.0, 2.0])
-    with pytest.raises(TypeError, match=r"add: its inputs live on different devices \(numpy, strict\); move one with .to\(...\); "
-                                        r"got a \(2,\) float32 and b \(2,\) float32 on strict"):
+    reason = r"its inputs live on different devices \(numpy, strict\); move one with .to\(...\)"
+    with pytest.raises(TypeError, match=rf"add: {reason}; got a \(2,\) float32 and b \(2,\) float32 on strict"):
         mg.tensor([1.0, 2.0]) + b
 
 
@@ -374,7 +377,7 @@ def test_the_message_of_a_forward_is_kept_and_its_kind():
             picky([1.0], mode=mode)
 
 
-# ---- the backward pass in a device's manners -----------------------------------------------------------------------------
+# ---- the backward pass in a device's manners -------------------------------------------------------------------------
 def test_training_like_steps_on_a_device_wait_for_nothing():
     """A GPU that is never asked for a value never makes the host wait."""
     with mg.use("strict"):
@@ -390,3 +393,31 @@ def test_training_like_steps_on_a_device_wait_for_nothing():
             w.grad = None
         assert strict.transfers == before
     assert backends.current().name == "numpy"
+
+
+# ---- every op of the library -----------------------------------------------------------------------------------------
+def _ops():
+    return {name: getattr(mg, name) for name in mg.ops.__all__ if hasattr(getattr(mg, name), "op")}
+
+
+@pytest.mark.parametrize("name", sorted(_ops()))
+def test_an_op_that_is_no_view_returns_memory_of_its_own(name):
+    """Whoever changes an input in place must not change a result, unless the result says that it is a view."""
+    function = _ops()[name]
+    op, tried = function.op, 0
+    for shape in ((2, 2), (2,), (), (1, 1)):
+        arrays = [mg.tensor(np.full(shape, 0.5)) for _ in range(1 if op.variadic else len(op.inputs))]
+        try:
+            with np.errstate(all="ignore"):
+                out = function(*arrays)
+        except (TypeError, ValueError, IndexError):                    # it wants other shapes, or settings
+            continue
+        tried += 1
+        shared = any(np.shares_memory(out.data, a.data) for a in arrays)
+        assert not shared or (op.view and out._version is arrays[0]._version)
+    if not tried:
+        pytest.skip("wants other inputs than these")
+
+
+def test_there_are_many_ops():
+    assert len(_ops()) > 60

@@ -18,10 +18,10 @@ both = pytest.mark.usefixtures("backend")
 # ---- making one ------------------------------------------------------------------------------------------------------
 @both
 @pytest.mark.parametrize("values, dtype, shape", [
-    (1.5, "float32", ()), (3, "int64", ()), (True, "bool", ()), ([1.0, 2.0], "float32", (2,)), ([[1, 2], [3, 4]], "int64", (2, 2)),
-    ([], "float32", (0,)), ((1.0, 2), "float32", (2,)), ([True, False], "bool", (2,)), (np.ones((2, 3)), "float64", (2, 3)),
-    (np.float16(1), "float16", ()), (np.arange(3, dtype="int32"), "int32", (3,)), (np.zeros((0, 2), "float32"), "float32", (0, 2)),
-    (range(3), "int64", (3,))])
+    (1.5, "float32", ()), (3, "int64", ()), (True, "bool", ()), ([1.0, 2.0], "float32", (2,)), ([], "float32", (0,)),
+    ([[1, 2], [3, 4]], "int64", (2, 2)), ((1.0, 2), "float32", (2,)), ([True, False], "bool", (2,)), (range(3), "int64", (3,)),
+    (np.ones((2, 3)), "float64", (2, 3)), (np.float16(1), "float16", ()), (np.arange(3, dtype="int32"), "int32", (3,)),
+    (np.zeros((0, 2), "float32"), "float32", (0, 2))])
 def test_dtype_and_shape_of_a_new_tensor(values, dtype, shape):
     t = mg.tensor(values)
     assert (t.dtype, t.shape, t.ndim, t.size) == (np.dtype(dtype), shape, len(shape), int(np.prod(shape)))
@@ -45,10 +45,9 @@ def test_a_list_of_tensors_numbers_and_arrays():
 def test_a_list_of_tensors_that_require_grad_is_refused():
     x = mg.tensor(2.0, requires_grad=True)
     for make in (mg.tensor, mg.exp):                              # both would cut the graph without a word
-        with pytest.raises(TypeError, match="requires grad.*stack"):
-            make([x, x])
-        with pytest.raises(TypeError, match="requires grad.*stack"):
-            make([[1.0, x]])
+        for values in ([x, x], [[1.0, x]]):
+            with pytest.raises(TypeError, match="the list holds a Tensor that requires grad; join .* with mg.stack"):
+                make(values)
 
 
 @pytest.mark.parametrize("values", [[[1.0], [2.0, 3.0]], [1.0, [2.0]], [np.ones(2), np.ones(3)]])
@@ -57,7 +56,7 @@ def test_ragged_lists_are_refused(values):
         mg.tensor(values)
 
 
-@pytest.mark.parametrize("values", ["abc", ["a"], [None], None, {"a": 1}, 1j, [1j], object(), np.array(["x"]), np.array([1 + 2j])])
+@pytest.mark.parametrize("values", ["abc", ["a"], [None], None, {"a": 1}, 1j, [1j], object(), np.array(["x"]), np.array([1j])])
 def test_what_is_not_numeric_is_refused(values):
     with pytest.raises(TypeError, match="tensor: wants real numbers or booleans, got"):
         mg.tensor(values)
@@ -66,7 +65,7 @@ def test_what_is_not_numeric_is_refused(values):
 @both
 @pytest.mark.parametrize("values", [1, [1, 2], [True], np.arange(3)])
 def test_only_floating_tensors_can_require_grad(values):
-    with pytest.raises(TypeError, match="tensor: only floating dtypes can require grad, got (int64|bool); pass dtype='float32'"):
+    with pytest.raises(TypeError, match="only floating dtypes can require grad, got (int64|bool); pass dtype='float32'"):
         mg.tensor(values, requires_grad=True)
 
 
@@ -77,7 +76,7 @@ def test_results_of_integer_dtype_never_require_grad():
         assert not y.requires_grad and y.node is None
 
 
-@given(hnp.arrays(st.sampled_from(["float32", "float64", "int32", "bool"]), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0)))
+@given(hnp.arrays(st.sampled_from(["float32", "float64", "int32", "bool"]), hnp.array_shapes(min_dims=0, min_side=0)))
 def test_there_and_back(backend, values):
     t = mg.tensor(values)
     assert t.dtype == values.dtype
@@ -96,9 +95,10 @@ UNARY = [operator.neg, operator.pos, abs]
 def test_binary_operators_with_every_kind_of_partner(op):
     a, b = np.array([[1.5, 2.0, 3.5]]), np.array([[2.0], [0.5]])
     x, y = mg.tensor(a), mg.tensor(b)
+    row = [1.0, 2.0, 3.0]
     for ours, theirs in [(op(x, y), op(a, b)), (op(x, 2.0), op(a, 2.0)), (op(2.0, x), op(2.0, a)), (op(x, 2), op(a, 2)),
-                         (op(2, x), op(2, a)), (op(x, [1.0, 2.0, 3.0]), op(a, [1.0, 2.0, 3.0])),
-                         (op([1.0, 2.0, 3.0], x), op([1.0, 2.0, 3.0], a)), (op(x, np.float64(2)), op(a, 2.0)), (op(x, True), op(a, True))]:
+                         (op(2, x), op(2, a)), (op(x, row), op(a, row)), (op(row, x), op(row, a)), (op(x, True), op(a, True)),
+                         (op(x, np.float64(2)), op(a, 2.0)), (op(np.float64(2), x), op(2.0, a))]:
         assert type(ours) is Tensor
         np.testing.assert_allclose(ours.numpy(), theirs)
 
@@ -128,12 +128,10 @@ def test_matmul_and_logical_operators():
 
 
 @both
-@pytest.mark.parametrize("scalar", [2.0, 2, True, np.float64(2), np.float32(2), np.int64(2), np.int32(2), np.float64(2.5)])
+@pytest.mark.parametrize("scalar", [2.0, 2, True, np.float64(2), np.float32(2), np.int64(2), np.int32(2), np.bool_(True)])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_scalars_do_not_change_the_dtype(scalar, dtype):
     t = mg.tensor([1.0, 2.0], dtype=dtype)
-    if np.result_type(scalar).kind == "f" and isinstance(scalar, np.float32) and dtype == "float16":
-        pytest.skip("an explicit np.float32 is wider than float16")
     for result in (t * scalar, scalar * t, t + scalar, scalar - t, t / scalar, scalar / t, mg.maximum(t, scalar)):
         assert type(result) is Tensor and result.dtype == np.dtype(dtype)
 
@@ -145,8 +143,7 @@ def test_numpy_functions_of_a_tensor_are_our_ops():
     np.testing.assert_allclose(mg.grad(y.sum(), x).numpy(), np.exp([0.5, 1.0]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("call", [lambda x: np.add.reduce(x), lambda x: np.exp(x, out=np.zeros(2)), lambda x: np.frexp(x),
-                                  lambda x: np.add.outer(x, x)])
+@pytest.mark.parametrize("call", [np.add.reduce, np.frexp, lambda x: np.exp(x, out=np.zeros(2)), lambda x: np.add.outer(x, x)])
 def test_numpy_functions_that_are_none_of_our_ops_say_so(call):
     with pytest.raises(TypeError, match="np.* has no derivative here; use a minigen op, or pass t.numpy()"):
         call(mg.tensor([1.0, 2.0]))
@@ -159,7 +156,7 @@ def test_a_numpy_array_is_not_changed_into_a_sum_with_a_tensor():
     np.testing.assert_array_equal(a, 1.0)
 
 
-# ---- indexing, iterating, asking ---------------------------------------------------------------------------------------
+# ---- indexing, iterating, asking -------------------------------------------------------------------------------------
 @both
 @pytest.mark.parametrize("index", [0, -1, slice(None, None, 2), (slice(None), 1), (..., 0), None, (1, 2), [0, 2, 0],
                                    (slice(None), [0, 1]), ([0, 1], [1, 1])])
@@ -215,7 +212,7 @@ def test_bool_float_int_index_format():
 @both
 @pytest.mark.parametrize("ask, message", [
     (bool, "bool: the truth of a tensor with shape \\(2,\\) is ambiguous; use .any\\(\\) or .all\\(\\)"),
-    (float, "item: wants a tensor with one element, got shape \\(2,\\)"), (int, "item: wants a tensor with one element"),
+    (float, "item: wants a tensor with one element, got shape \\(2,\\)"), (int, "item: wants a tensor with one"),
     (lambda t: t.item(), "item: wants a tensor with one element")])
 def test_many_elements_are_no_number(ask, message):
     with pytest.raises(ValueError, match=message):
@@ -334,8 +331,9 @@ def test_the_source_array_may_change_afterwards():
     assert x.tolist() == [1, 2] and x.grad.tolist() == [2, 4]
 
 
-@pytest.mark.parametrize("use_it", [lambda a, x: a * x, lambda a, x: x * a, lambda a, x: mg.multiply(x, a),
-                                    lambda a, x: mg.reshape(a, (2, 1))[:, 0] * x, lambda a, x: mg.where(a > 0, x * a, x)])
+@pytest.mark.parametrize("use_it", [
+    lambda a, x: a * x, lambda a, x: x * a, lambda a, x: mg.multiply(x, a), lambda a, x: mg.where(a > 0, x * a, x),
+    lambda a, x: mg.reshape(a, (2, 1))[:, 0] * x])
 def test_a_raw_array_given_to_an_op_may_change_afterwards(use_it):
     a, x = np.array([3.0, 4.0]), mg.tensor([1.0, 2.0], requires_grad=True, dtype="float64")
     y = use_it(a, x).sum()
@@ -343,9 +341,9 @@ def test_a_raw_array_given_to_an_op_may_change_afterwards(use_it):
     assert mg.grad(y, x).tolist() == [3, 4]
 
 
-@pytest.mark.parametrize("view", [lambda a: mg.reshape(a, (3, 2)), mg.transpose, lambda a: mg.ravel(a), lambda a: mg.squeeze(a),
-                                  lambda a: mg.broadcast_to(a, (2, 2, 3)), lambda a: mg.swapaxes(a, 0, 1), lambda a: mg.flip(a),
-                                  lambda a: mg.expand_dims(a, 0), lambda a: mg.astype(a, "float64"), lambda a: mg.positive(a)])
+@pytest.mark.parametrize("view", [
+    lambda a: mg.reshape(a, (3, 2)), mg.transpose, mg.ravel, mg.squeeze, mg.flip, mg.positive, lambda a: mg.swapaxes(a, 0, 1),
+    lambda a: mg.broadcast_to(a, (2, 2, 3)), lambda a: mg.expand_dims(a, 0), lambda a: mg.astype(a, "float64")])
 def test_a_view_of_a_raw_array_saves_a_copy(view):
     a = np.arange(1.0, 7.0).reshape(2, 3)
     w = view(a)
@@ -440,13 +438,15 @@ def test_a_change_of_what_nobody_saved_is_fine():
     assert x.grad.tolist() == [1, 1]
 
 
-VIEWS = {"index": lambda x: x[0], "slice": lambda x: x[:, 1:], "reshape": lambda x: x.reshape(4), "ravel": lambda x: x.ravel(),
-         "flatten": lambda x: x.flatten(), "transpose": lambda x: x.T, "swapaxes": lambda x: x.swapaxes(0, 1), "flip": lambda x: mg.flip(x, 0),
-         "expand_dims": lambda x: mg.expand_dims(x, 0), "broadcast_to": lambda x: mg.broadcast_to(x, (3, 2, 2)),
-         "squeeze": lambda x: mg.squeeze(x[None]), "detach": lambda x: x.detach(), "moveaxis": lambda x: mg.moveaxis(x, 0, 1),
-         "diagonal": lambda x: mg.diagonal(x), "reshape of a transpose": lambda x: x.T.reshape(4), "view of a view": lambda x: x[0][1:],
-         "split": lambda x: mg.split(x, 2)[0], "iteration": lambda x: next(iter(x)), "astype": lambda x: x.astype(x.dtype),
-         "to": lambda x: x.to(x.backend.name), "positive": lambda x: +x}
+VIEWS = {
+    "index": lambda x: x[0], "slice": lambda x: x[:, 1:], "view of a view": lambda x: x[0][1:], "iteration": lambda x: next(iter(x)),
+    "reshape": lambda x: x.reshape(4), "ravel": lambda x: x.ravel(), "flatten": lambda x: x.flatten(), "transpose": lambda x: x.T,
+    "reshape of a transpose": lambda x: x.T.reshape(4), "swapaxes": lambda x: x.swapaxes(0, 1), "flip": lambda x: mg.flip(x, 0),
+    "moveaxis": lambda x: mg.moveaxis(x, 0, 1), "expand_dims": lambda x: mg.expand_dims(x, 0), "diagonal": mg.diagonal,
+    "squeeze": lambda x: mg.squeeze(x[None]), "broadcast_to": lambda x: mg.broadcast_to(x, (3, 2, 2)),
+    "split": lambda x: mg.split(x, 2)[0], "detach": lambda x: x.detach(), "astype": lambda x: x.astype(x.dtype),
+    "to": lambda x: x.to(x.backend.name), "positive": lambda x: +x,
+}
 
 
 def changed_means_noticed(saved, loss, w, before):
@@ -482,7 +482,7 @@ def test_a_change_through_a_view_is_counted(kind):
     try:
         y[...] = 100.0
     except (ValueError, TypeError, RuntimeError):                         # a read-only view says so
-        assert kind == "broadcast_to"
+        assert kind in ("broadcast_to", "diagonal")
     changed_means_noticed(x, loss, w, before)
 
 

@@ -81,7 +81,7 @@ def nice(c, rtol):
     sign, size = "−" if c < 0 else "", abs(c)
     tolerance = max(10 * rtol, 1e-12)
     most = 12 if tolerance < 1e-4 else 4                        # the less precise yours is, the fewer numbers are tried
-    for value, text in _fractions(size, most):
+    for value, text in _fractions(size, most, min(1000, 0.02 / tolerance)):
         if abs(size - value) <= tolerance * size:
             return sign + text
     if tolerance < 1e-4:
@@ -92,10 +92,10 @@ def nice(c, rtol):
     return None
 
 
-def _fractions(size, most):
-    """Whole numbers, their inverses, and small fractions near ``size``."""
+def _fractions(size, most, largest):
+    """Whole numbers up to ``largest``, their inverses, and small fractions near ``size``."""
     near = round(size) if size >= 1 else round(1 / size) if size > 1e-6 else 0
-    if 1 <= near <= 1000:
+    if 1 <= near <= largest:
         yield (near, str(near)) if size >= 1 else (1 / near, _HALVES.get(Fraction(1, near), f"1/{near}"))
     fraction = Fraction(size).limit_denominator(most) if size < most else Fraction(0)
     if fraction and fraction.numerator <= most:

@@ -88,8 +88,9 @@ def factor_of(case, free=False):
     c = float(yours[top] / ours[top])
     if not np.isfinite(c) or abs(c) < 1e-12 or not case.same(yours, c * ours):
         return None
-    alone = case.loud(ours).sum() < 2 and case.rtol > 1e-5           # one imprecise number proves little
-    if free or (any(abs(c - short) <= 10 * case.rtol for short in (-1, 2, 0.5, -2, -0.5, 1)) if alone else nice(c, case.rtol)):
+    precision = case.rtol + case.floor / abs(ours[top])
+    alone = case.loud(ours).sum() < 2 and precision > 1e-5           # one imprecise number proves little
+    if free or (any(abs(c - short) <= 10 * precision for short in (-1, 2, 0.5, -2, -0.5, 1)) if alone else nice(c, precision)):
         return c
     return None
 
@@ -141,7 +142,8 @@ def constant_offset(case):
     difference = (case.yours - case.ours).ravel()
     if not difference.size or not case.same(case.yours, case.ours + difference[0]):
         return None
-    text = nice(difference[0], case.rtol)
+    precision = (case.rtol * np.abs(case.ours).max() + case.floor) / max(abs(difference[0]), 1e-300)
+    text = nice(difference[0], precision) if precision < 1e-4 else None
     if text is None and difference.size < 3 or np.unique(case.ours).size < min(3, difference.size):
         return None
     return Diagnosis("offset", f"{case.who} is {case.what} {'+' if difference[0] > 0 else '−'} {(text or f'{difference[0]:.6g}').strip('−')} everywhere"

@@ -13,8 +13,8 @@ The shape of a draw is read from the right:
     z = p.sample(5, rng=rng)            # (5, 128, 20)
     p.log_prob(z)                       # (5, 128), in nats
 
-Parameters are Tensors, and gradients flow to them through log_prob, entropy and KL. They flow through `sample` too where
-``reparameterised`` is True: the draw is then a smooth function of the parameters and of the noise ``eps``.
+Parameters are Tensors, and gradients flow to them through log_prob, entropy and KL. They flow through `sample` too
+where ``reparameterised`` is True: the draw is then a smooth function of the parameters and of the noise ``eps``.
 """
 import numpy as np
 
@@ -36,8 +36,9 @@ class Distribution:
     def _set_shapes(self, shape, event_ndim):
         """Split the shape of the parameters into batch and event."""
         if not 0 <= event_ndim <= len(shape):
-            raise ValueError(f"{type(self).__name__}: event_ndim={event_ndim} asks for that many axes, and the parameters "
-                             f"have shape {tuple(shape)}; pass event_ndim=0 for plain numbers, or parameters with more axes")
+            raise ValueError(f"{type(self).__name__}: event_ndim={event_ndim} asks for that many axes, and the "
+                             f"parameters have shape {tuple(shape)}; pass event_ndim=0 for plain numbers, or "
+                             "parameters with more axes")
         cut = len(shape) - event_ndim
         self.batch_shape, self.event_shape, self.event_ndim = tuple(shape[:cut]), tuple(shape[cut:]), event_ndim
 

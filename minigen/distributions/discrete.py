@@ -28,7 +28,8 @@ from minigen.ops.reduce import argmax
 class Bernoulli(Distribution):
     """Independent coin flips: each entry of x is 1 with probability σ(logit), else 0.
 
-    ``eps`` of `sample` is uniform noise in [0, 1) of the draw's shape: x = 1 where eps < σ(logit), in the logits' dtype.
+    ``eps`` of `sample` is uniform noise in [0, 1) of the draw's shape: x is 1 where eps < σ(logit). It has the logits'
+    dtype.
 
     Args:
         logits: numbers or a Tensor of shape batch + event.
@@ -106,7 +107,8 @@ class Categorical(Distribution):
             raise TypeError(f"log_prob: {self!r} wants classes as integers, got {x.dtype} of shape {x.shape}")
         low, high = (int(x.min()), int(x.max())) if x.size else (0, 0)
         if low < 0 or high >= self.classes:
-            raise ValueError(f"log_prob: {self!r} has the classes 0 to {self.classes - 1}, got some from {low} to {high}")
+            raise ValueError(f"log_prob: {self!r} has the classes 0 to {self.classes - 1}, "
+                             f"got some from {low} to {high}")
         log_probs = self.log_probs
         ndim = max(x.ndim, log_probs.ndim - 1)                              # line the axes up from the right
         log_probs = log_probs.reshape((1,) * (ndim + 1 - log_probs.ndim) + log_probs.shape)

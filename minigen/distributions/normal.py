@@ -12,8 +12,8 @@ Reparameterisation (Kingma and Welling, 2013, arXiv:1312.6114): with ε ~ N(0, I
 
     x = μ + σ ε   has density (1), and   ∂x/∂μ = 1, ∂x/∂σ = ε,                                             (4)
 
-so the gradient of E[f(x)] is the mean of gradients of f. The parameter is log σ: any real number is valid, and equal steps
-change σ by equal factors.
+so the gradient of E[f(x)] is the mean of gradients of f. The parameter is log σ: any real number is valid, and equal
+steps change σ by equal factors.
 """
 import math
 

@@ -1,4 +1,4 @@
-r"""What every generative model has in common: objectives to train by, samples, and the scores that its family can compute.
+r"""What every generative model has in common: objectives to train by, samples, and the scores its family can compute.
 
 A model owns its objectives, never its optimisers. The loop that trains any of them, by hand::
 
@@ -27,11 +27,12 @@ class Objective:
     Attributes:
         name: short, unique in the model: ``"elbo"``, ``"critic"``.
         parameters: the Parameters it moves, a list (any iterable is made one).
-        loss: function ``(batch, rng) -> {"loss": scalar Tensor, …}``. Only "loss" is minimised; other entries (scalar Tensors
-            or numbers) are logged. Everything random in it is drawn from ``rng``.
-        every: it moves in every ``every``-th step only. A critic with ``every=1`` beside a generator with ``every=5`` takes five
-            steps, each on a batch of its own, for one of the generator's.
-        after: function without arguments called after each of its moves, inside `no_grad`, such as WGAN's clipping of weights.
+        loss: function ``(batch, rng) -> {"loss": scalar Tensor, …}``. Only "loss" is minimised; other entries (scalar
+            Tensors or numbers) are logged. Everything random in it is drawn from ``rng``.
+        every: it moves in every ``every``-th step only. A critic with ``every=1`` beside a generator with ``every=5``
+            takes five steps, each on a batch of its own, for one of the generator's.
+        after: function without arguments called after each of its moves, inside `no_grad`, such as WGAN's clipping of
+            weights.
 
     Raises ValueError for an empty name, no parameters, or every < 1; TypeError for parameters that are no Tensors.
     """
@@ -46,8 +47,8 @@ class Objective:
         if not self.name or not isinstance(self.name, str):
             raise ValueError(f"Objective: the name must be a string that is not empty, got {self.name!r}")
         if not self.parameters:
-            raise ValueError(f"Objective {self.name!r}: got no parameters to move; an iterator such as model.parameters() is "
-                             "empty once it has been used")
+            raise ValueError(f"Objective {self.name!r}: got no parameters to move; an iterator such as "
+                             "model.parameters() is empty once it has been used")
         strangers = [p for p in self.parameters if not isinstance(p, Tensor)]
         if strangers:
             raise TypeError(f"Objective {self.name!r}: parameters must be Tensors, got a {type(strangers[0]).__name__}")
@@ -56,7 +57,7 @@ class Objective:
 
 
 class GenerativeModel(Module):
-    """A distribution p(x) learnt from examples. A family defines `objectives`, `sample` and whichever scores it truly has."""
+    """A distribution p(x) learnt from examples. A family defines `objectives`, `sample` and the scores it truly has."""
 
     def objectives(self):
         """The model's `Objective`s, in the order in which they move within a step."""
@@ -85,7 +86,9 @@ class GenerativeModel(Module):
 
     def _lacks(self, name):
         has = " and ".join(f"{score}() ({_SCORES[score]})" for score in self.scores())
-        return NotImplementedError(f"{type(self).__name__} has no {name}() ({_SCORES[name]}); it has {has or 'samples only'}")
+        return NotImplementedError(f"{type(self).__name__} has no {name}() ({_SCORES[name]}); it has "
+                                   f"{has or 'samples only'}")
 
 
-_SCORES = {"log_prob": "exact, nats", "elbo": "a lower bound of log p(x), nats", "energy": "−log p(x) up to a constant, nats"}
+_SCORES = {"log_prob": "exact, nats", "elbo": "a lower bound of log p(x), nats",
+           "energy": "−log p(x) up to a constant, nats"}

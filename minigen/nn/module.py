@@ -149,7 +149,7 @@ class Module:
         return self._convert(lambda t: t._array if t.backend is home else home.from_numpy(t.numpy()))
 
     def astype(self, dtype):
-        """Convert every floating Tensor it holds, in place (float64 for checks). Forgets the gradients; returns self."""
+        """Convert every floating Tensor it holds, in place (float64 for checks). Forgets gradients; returns self."""
         if np.dtype(dtype).kind != "f":
             raise TypeError(f"astype: a module's tensors are floating, got {np.dtype(dtype)}; use float32 or float64")
         return self._convert(lambda t: t._array.astype(dtype) if t.dtype.kind == "f" else t._array)
@@ -185,7 +185,8 @@ class Module:
         }
         if any(wrong.values()):
             what = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in wrong.items() if names)
-            raise ValueError(f"load_state_dict: these values do not fit {type(self).__name__}, which is unchanged; {what}")
+            raise ValueError(f"load_state_dict: these values do not fit {type(self).__name__}, which is unchanged; "
+                             + what)
         for name in both:
             state = states[name]
             state._array[...] = state.backend.from_numpy(arrays[name].astype(state.dtype))
@@ -236,7 +237,7 @@ _CONTAINERS = (list, tuple, dict)                               # what it looks 
 
 
 def _walk(value, name, seen):
-    """Yield (name, value) for everything at or below ``value``, in order, each thing once; of containers what they hold.
+    """Yield (name, value) for everything at or below ``value``, in order, each once; of a container what it holds.
 
     What is no Tensor, Module or Generator is yielded too, for `_refuse_hidden` to look into.
     """
@@ -282,7 +283,7 @@ def _refuse_hidden(root, others, known):
 
 
 def _held_by(value):
-    """The objects that an object refers to. The garbage collector knows, and asking it runs none of the object's code."""
+    """The objects that an object refers to. The garbage collector knows; asking it runs none of the object's code."""
     if isinstance(value, np.ndarray) and value.dtype == object:
         return value.ravel().tolist()
     return gc.get_referents(value)

@@ -12,8 +12,8 @@ Derivative. Write x̄ for the cotangent of x and g for that of x̂. By the chain
 
     x̄ = r (g − mean(g) − x̂ mean(g x̂)).                                                                       (3)
 
-Only x and x̂ are kept, and r is computed again from x. (3) is written with differentiable operations on both, so its own
-derivative follows, to any order.
+Only x and x̂ are kept, and r is computed again from x. (3) is written with differentiable operations on both, so its
+own derivative follows, to any order.
 """
 from minigen.nn.module import Module
 from minigen.nn.parameter import Parameter

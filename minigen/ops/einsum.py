@@ -4,14 +4,13 @@ r"""Einstein summation: any product of arrays, summed over any of their indices,
 
 An expression is taken apart into steps that are ops themselves. First every operand is *reduced* on its own: a repeated
 index (``ii``) is a diagonal, an axis of length one that broadcasts is dropped, and an index that occurs nowhere else is
-summed. Then the operands are multiplied two at a time. With A, B and R the indices of two operands and of their
-product,
+summed. Then the operands are multiplied two at a time. With A, B and R the indices of two and of their product,
 
     y_R = Σ a_A b_B,        ā_A = Σ ȳ_R b_B,        b̄_B = Σ ȳ_R a_A,                                               (1)
 
 each sum over the indices on its right that are not on its left. After the reduction each index stands in at least two
-of A, B and R, so the cotangents are products of the same kind: `_einsum_pair` is its own derivative. Each sum is a
-matrix product.
+of A, B and R, so the cotangents are products of the same kind: `_einsum_pair` is its own derivative. Each sum is done
+by a matrix product.
 """
 import functools
 import itertools
@@ -39,6 +38,7 @@ def einsum(subscripts, *operands):
         raise TypeError(f"einsum: wants subscripts such as 'ij,jk->ik' first, got {type(subscripts).__name__}")
     operands = list(lift(*operands))
     terms, output = _parse(subscripts, tuple(x.ndim for x in operands))
+    terms = list(terms)
     sizes = _sizes(subscripts, terms, [x.shape for x in operands])
     for k, term in enumerate(terms):
         operands[k], terms[k] = _drop(*_take_diagonals(operands[k], term), sizes)
@@ -64,7 +64,7 @@ def tensordot(a, b, axes=2):
     pairs = (range(a.ndim - axes, a.ndim), range(axes)) if isinstance(axes, int) else axes
     a_axes, b_axes = ([k % x.ndim for k in ([ks] if isinstance(ks, int) else ks)] for ks, x in zip(pairs, (a, b)))
     if [a.shape[i] for i in a_axes] != [b.shape[j] for j in b_axes]:
-        raise ValueError(f"tensordot: the axes to sum over have different lengths, got {a.shape} and {b.shape}, axes={axes}")
+        raise ValueError(f"tensordot: the axes to sum over differ in length; got {a.shape} and {b.shape}, axes={axes}")
     a_term, b_term = _HIDDEN[:a.ndim], list(_HIDDEN[a.ndim:a.ndim + b.ndim])
     for i, j in zip(a_axes, b_axes):
         b_term[j] = a_term[i]
@@ -74,7 +74,7 @@ def tensordot(a, b, axes=2):
 
 # ---- reading the subscripts ------------------------------------------------------------------------------------------
 @functools.lru_cache(maxsize=1024)
-def _parsed(subscripts, ndims):
+def _parse(subscripts, ndims):
     """(terms, output), with a letter for each axis. Raises ValueError for what does not fit operands of these ndims."""
     left, arrow, output = subscripts.replace(" ", "").partition("->")
     given = left.split(",")
@@ -88,15 +88,10 @@ def _parsed(subscripts, ndims):
     output = output.replace("...", hidden, 1)
     stray = [c for c in output if output.count(c) > 1 or c not in used]
     if stray:
-        raise ValueError(f"einsum: {subscripts!r}: the output has {stray[0]!r}; it takes indices of the operands, once each")
+        raise ValueError(f"einsum: {subscripts!r}: the output has {stray[0]!r}, which must be an index, and there once")
     if not set(hidden) <= set(output):
         raise ValueError(f"einsum: {subscripts!r}: the axes behind '...' must appear in the output, as '...'")
     return terms, output
-
-
-def _parse(subscripts, ndims):
-    terms, output = _parsed(subscripts, ndims)
-    return list(terms), output
 
 
 def _expand(subscripts, term, ndim):
@@ -164,7 +159,7 @@ def _result_term(terms, i, j, output):
 
 
 def _best_pair(terms, output, sizes):
-    """Which two to multiply next: those that take the fewest multiplications and, among equals, have the smallest product."""
+    """Which two to multiply next: those of the fewest multiplications and, among equals, of the smallest product."""
     def cost(pair):
         i, j = pair
         indices = (set(terms[i] + terms[j]), _result_term(terms, i, j, output))

@@ -5,8 +5,7 @@ the place it was read from, and a place that was read twice receives both:
 
     x̄ = 0,   x̄[index] += ȳ.                                                                                        (1)
 
-That is `scatter_add`, a linear map too, whose adjoint is the reading. The two are each other's derivative, at any
-order.
+That is `scatter_add`, a linear map too, whose adjoint is the reading. Each is the other's derivative, at any order.
 
 An index is made *plain* first (`minigen.ops.indices`), so that it can be kept for the derivative. Out of range is an
 IndexError, except in an integer array on a GPU, which CuPy wraps round without a check.
@@ -19,7 +18,8 @@ from minigen.ops.indices import home_of, index_array, is_basic, lift, plain_inde
 from minigen.primitive import is_recording, primitive
 from minigen.tensor import Tensor, to_array
 
-__all__ = ["getitem", "setitem", "take", "take_along_axis", "argwhere", "nonzero", "scatter_add", "index_add", "index_set"]
+__all__ = ["getitem", "take", "take_along_axis", "argwhere", "nonzero", "scatter_add", "index_add", "index_set",
+           "setitem"]
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def _stretched(xp, values, shape):
     try:
         return xp.broadcast_to(values, shape)
     except ValueError:
-        raise ValueError(f"values of shape {values.shape} do not broadcast to {shape}, what the index selects") from None
+        raise ValueError(f"values of shape {values.shape} do not broadcast to {shape}, as the index asks") from None
 
 
 def _rows(xp, index, shape):
@@ -185,8 +185,8 @@ def index_set(x, index, value):
         rows = _rows(xp, index, x.shape)
         repeated = rows.size - xp.unique(rows).size
         if repeated:
-            raise ValueError(f"index_set: the index names elements of x {x.shape} again ({repeated}×), so it is not defined "
-                             "which value stays; make it unique, or add with index_add")
+            raise ValueError(f"index_set: the index names elements of x {x.shape} again ({repeated}×), so it is not "
+                             "defined which value stays; make it unique, or add with index_add")
     return _index_set(x, value, index)
 
 
@@ -204,7 +204,7 @@ _RANK = {"b": 0, "u": 1, "i": 1, "f": 2, bool: 0, int: 1, float: 2}       # of k
 
 
 def _fitted(xp, value, dtype):
-    """The value in this dtype. Raises TypeError where more than digits would be lost, as of a fraction in an integer array."""
+    """The value in this dtype. Raises TypeError where more than digits would be lost: a fraction in an int64 array."""
     is_array = hasattr(value, "dtype")
     if _RANK[value.dtype.kind if is_array else type(value)] > _RANK[dtype.kind]:
         kind = value.dtype if is_array else type(value).__name__
@@ -213,7 +213,7 @@ def _fitted(xp, value, dtype):
 
 
 def setitem(t, index, value):
-    """t[index] = value, in place: for a tensor that requires no grad, or inside `no_grad`. Casts the value to t's dtype.
+    """t[index] = value, in place: for a tensor that requires no grad, or inside `no_grad`. Casts to t's dtype.
 
     The change is counted, so that a gradient which saved the old values refuses to use the new ones. Raises
     RuntimeError if a gradient would be lost, TypeError for a value on another device or of a type that does not fit,
@@ -222,8 +222,8 @@ def setitem(t, index, value):
     for what, given in (("this tensor", t), ("the value", value)):
         if is_recording() and isinstance(given, Tensor) and given.requires_grad:
             name = f" {given.name!r}" if given.name else ""
-            raise RuntimeError(f"setitem: {what}{name} {given.shape} requires grad, and a change in place loses it; write "
-                               "t = mg.index_set(t, index, value), or work inside mg.no_grad()")
+            raise RuntimeError(f"setitem: {what}{name} {given.shape} requires grad, and a change in place loses it; "
+                               "write t = mg.index_set(t, index, value), or work inside mg.no_grad()")
     xp, home = t.backend, None if isinstance(value, (int, float)) else home_of(value)
     if home not in (None, xp):
         raise TypeError(f"setitem: the value {value.shape} lives on {home.name}, the tensor on {xp.name}; "

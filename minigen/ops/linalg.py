@@ -9,9 +9,9 @@ of each definition and ⟨ȳ, dy⟩ = ⟨x̄, dx⟩, where ⟨u, v⟩ = Σ uᵢ�
     Σ = L Lᵀ       dΣ = dL Lᵀ + L dLᵀ            Σ̄ = sym(L⁻ᵀ Φ(Lᵀ l̄) L⁻¹)                                        (4)
     ℓ = ln|det X|  dℓ = tr(X⁻¹ dX)               x̄ = ℓ̄ x⁻ᵀ                                                      (5)
 
-with sym(M) = (M + Mᵀ)/2 and Φ(M) the lower triangle of M with its diagonal halved. Eq. (4) is Murray, "Differentiation
-of the Cholesky decomposition" (2016), arXiv:1602.07527, eq. 9. If A in (3) is triangular, only that triangle of ā
-counts.
+with sym(M) = (M + Mᵀ)/2 and Φ(M) the lower triangle of M with its diagonal halved. Eq. (4) is by Murray,
+"Differentiation of the Cholesky decomposition" (2016), arXiv:1602.07527. If A in (3) is triangular, only that triangle
+of ā counts.
 
 A singular matrix, or one that is not positive definite, raises ValueError on the CPU. CuPy does not look (the host
 would have to wait for the GPU), and gives NaN or infinity there.

@@ -10,5 +10,5 @@ from minigen.training.log import read_log
 from minigen.training.optim import SGD, Adam, AdamW, RMSprop
 from minigen.training.trainer import Trainer
 
-__all__ = ["EMA", "SGD", "Adam", "AdamW", "RMSprop", "Trainer", "checkpoint", "clip_grad_norm", "clip_grad_value", "optim",
-           "read_log", "schedules"]
+__all__ = ["EMA", "SGD", "Adam", "AdamW", "RMSprop", "Trainer", "checkpoint", "clip_grad_norm", "clip_grad_value",
+           "optim", "read_log", "schedules"]

@@ -1,9 +1,9 @@
 """Run an elementwise update over arrays, in place and without waiting for memory.
 
-An optimiser's update reads and writes the same few arrays (θ, its gradient, its moments) in about ten passes. Over arrays
-larger than the cache each pass would travel to memory and back. So on the CPU the update runs block after block, and all
-of its passes over one block stay in the cache; on a GPU it is compiled into one kernel. The update itself is written
-once, as the formula in place::
+An optimiser's update reads and writes the same few arrays (θ, its gradient, its moments) in about ten passes. Over
+arrays larger than the cache each pass would travel to memory and back. So on the CPU the update runs block after
+block, and all of its passes over one block stay in the cache; on a GPU it is compiled into one kernel. The update
+itself is written once, as the formula in place::
 
     def descend(xp, theta, g, lr):
         theta -= lr * g
@@ -38,5 +38,8 @@ class Blockwise:
 
     def _kernel(self, xp):
         if xp.name not in self._kernels:
-            self._kernels[xp.name] = xp.fuse(lambda *args: self.update(xp, *args))
+            def kernel(*args):
+                self.update(xp, *args)
+            kernel.__name__ = self.update.__name__                            # the compiled kernel's name
+            self._kernels[xp.name] = xp.fuse(kernel)
         return self._kernels[xp.name]

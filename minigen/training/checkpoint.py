@@ -9,17 +9,17 @@ The file, all numbers little-endian:
     8-11           version of this format, uint32
     12-15          CRC-32 of the header, uint32
     16-23          length of the header in bytes, uint64
-    24-…           header: JSON, ``{"tree": …, "arrays": [{"dtype", "shape", "crc32"}, …]}``; in the tree ``{"$array": i}`` stands
-                   for array i
+    24-…           header: JSON, ``{"tree": …, "arrays": [{"dtype", "shape", "crc32"}, …]}``; in the tree
+                   ``{"$array": i}`` stands for array i
     then           the arrays' bytes in C order, one after the other, up to the end of the file
 
-Why not pickle: opening one runs whatever code it contains. Why not ``.npz``: its sizes stand in zip directories and ``.npy`` headers
-that can promise gigabytes, and compressed members can expand into them. Here everything the header promises is compared with the
-length of the file before memory is taken, and the header is held to 64 MiB.
+Why not pickle: opening one runs whatever code it contains. Why not ``.npz``: its sizes stand in zip directories and
+``.npy`` headers that can promise gigabytes, and compressed members can expand into them. Here everything the header
+promises is compared with the length of the file before memory is taken, and the header is held to 64 MiB.
 
-Writing is atomic: the new file grows beside the old one, is flushed to the disk, and takes the old one's name in one step. A process
-killed at any moment leaves either the old checkpoint or the new one, whole; at worst a ``.part`` file beside it, which the
-next `save` overwrites.
+Writing is atomic: the new file grows beside the old one, is flushed to the disk, and takes the old one's name in one
+step. A process killed at any moment leaves either the old checkpoint or the new one, whole; at worst a ``.part`` file
+beside it, which the next `save` overwrites.
 """
 import json
 import math
@@ -48,8 +48,8 @@ def save(path, tree):
     """Write ``tree`` to ``path``, atomically: until the new file is complete on disk, the old one stays.
 
     Args:
-        tree: dicts (with string keys), lists and tuples of arrays, Tensors, numbers, strings, booleans and None, nested at
-            will. Tuples come back as lists, Tensors as NumPy arrays.
+        tree: dicts (with string keys), lists and tuples of arrays, Tensors, numbers, strings, booleans and None,
+            nested at will. Tuples come back as lists, Tensors as NumPy arrays.
 
     Raises TypeError for anything else, naming where it stands; OSError if the disk is full or not writable.
     """
@@ -58,8 +58,8 @@ def save(path, tree):
     facts = [{"dtype": a.dtype.str, "shape": a.shape, "crc32": zlib.crc32(a)} for a in arrays]
     header = json.dumps({"tree": tree, "arrays": facts}, separators=(",", ":")).encode()
     if len(header) > HEADER_LIMIT:
-        raise ValueError(f"save: {len(header)} bytes of names and numbers are over the limit of {HEADER_LIMIT}; hold long "
-                         "lists of numbers as arrays")
+        raise ValueError(f"save: {len(header)} bytes of names and numbers are over the limit of {HEADER_LIMIT}; hold "
+                         "long lists of numbers as arrays")
     part = path.with_name(path.name + ".part")
     with open(part, "wb") as file:
         file.write(PREFIX.pack(MAGIC, VERSION, zlib.crc32(header), len(header)))
@@ -88,8 +88,8 @@ def _pack(value, arrays, where):
     array = value.numpy() if isinstance(value, Tensor) else value
     if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("<").str not in DTYPES:
         kind = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(value).__name__}"
-        raise TypeError(f"save: {where or 'the tree'} is {kind}; a checkpoint holds dicts, lists, strings, numbers, None, and "
-                        "NumPy arrays or Tensors of real numbers or booleans")
+        raise TypeError(f"save: {where or 'the tree'} is {kind}; a checkpoint holds dicts, lists, strings, numbers, "
+                        "None, and NumPy arrays or Tensors of real numbers or booleans")
     arrays.append(array.astype(array.dtype.newbyteorder("<"), order="C", copy=False))
     return {"$array": len(arrays) - 1}
 
@@ -107,8 +107,9 @@ def _sync_folder(folder):
 def load(path):
     """Read the tree that `save` wrote, with arrays as NumPy arrays.
 
-    Runs no code from the file, and takes no memory for an array before the file is known to hold it. Raises CheckpointError
-    for a file that is no checkpoint, was written by a newer format, is truncated, or was altered (CRC-32); FileNotFoundError.
+    Runs no code from the file, and takes no memory for an array before the file is known to hold it. Raises
+    CheckpointError for a file that is no checkpoint, was written by a newer format, is truncated, or was altered
+    (CRC-32); FileNotFoundError.
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -131,9 +132,10 @@ def _read_header(file, size):
     if len(prefix) < PREFIX.size:
         raise CheckpointError(f"truncated: {size} bytes are fewer than the {PREFIX.size} of the prefix")
     if version != VERSION:
-        raise CheckpointError(f"written in format version {version}, this minigen reads version {VERSION}; update minigen")
+        raise CheckpointError(f"written in format version {version}, this minigen reads version {VERSION}; update it")
     if length > size - PREFIX.size:
-        raise CheckpointError(f"truncated: the header is {length} bytes long, and {size - PREFIX.size} bytes follow the prefix")
+        raise CheckpointError(f"truncated: the header is {length} bytes long, and {size - PREFIX.size} bytes follow "
+                              "the prefix")
     if length > HEADER_LIMIT:
         raise CheckpointError(f"the header is {length} bytes long, over the limit of {HEADER_LIMIT}")
     text = file.read(length)
@@ -156,7 +158,8 @@ def _layouts(facts, available):
         dtype, shape, crc = fact.get("dtype"), fact.get("shape"), fact.get("crc32")
         if not isinstance(dtype, str) or dtype not in DTYPES:
             raise CheckpointError(f"array {i} has dtype {dtype!r}, not one of {', '.join(DTYPES)}")
-        if not isinstance(shape, list) or len(shape) > 32 or not all(type(n) is int and 0 <= n < 2 ** 48 for n in shape):
+        lengths = isinstance(shape, list) and all(type(n) is int and 0 <= n < 2 ** 48 for n in shape)
+        if not lengths or len(shape) > 32:
             raise CheckpointError(f"array {i} has no valid shape: {str(shape)[:80]}")
         layouts.append((DTYPES[dtype], tuple(shape), crc))
         total += math.prod(shape) * DTYPES[dtype].itemsize

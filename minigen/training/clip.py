@@ -1,6 +1,7 @@
 r"""Gradient clipping: keep one bad batch from throwing the parameters away.
 
-By norm (Pascanu, Mikolov and Bengio 2013, arXiv:1211.5063): all gradients are scaled together, so that the direction is kept,
+By norm (Pascanu, Mikolov and Bengio 2013, arXiv:1211.5063): all gradients are scaled together, so that the direction
+is kept,
 
     g ← g · min(1, c / (‖g‖ + 10⁻⁶)),        ‖g‖² = Σ over all parameters of Σᵢ gᵢ².                             (1)
 
@@ -13,8 +14,9 @@ from minigen.tensor import Tensor
 def clip_grad_norm(parameters, max_norm):
     """Scale the gradients in place so that their joint norm is at most ``max_norm``, Eq. (1).
 
-    Returns the norm before scaling as a 0-d Tensor, which on a GPU is still being computed: nothing waits for it here. A norm
-    that is infinite or NaN makes the gradients NaN; look at it before the optimiser's step. Raises ValueError unless max_norm > 0.
+    Returns the norm before scaling as a 0-d Tensor, which on a GPU is still being computed: nothing waits for it
+    here. A norm that is infinite or NaN makes the gradients NaN; look at it before the optimiser's step. Raises
+    ValueError unless max_norm > 0.
     """
     gradients = _gradients("clip_grad_norm", parameters, max_norm)
     if not gradients:

@@ -1,11 +1,11 @@
-r"""Exponential moving average of a module's parameters (Polyak and Juditsky 1992): samples from averaged weights are steadier.
+r"""Exponential moving average of a module's parameters (Polyak and Juditsky 1992): samples by it are steadier.
 
 After each step, with decay d close to 1,
 
     θ̄ ← θ̄ + (1 − d)(θ − θ̄).                                                                                    (1)
 
-θ̄ starts at θ. With warm-up the decay at the t-th update is min(d, (1 + t) / (10 + t)), so that an average over thousands of
-steps does not hold on to the random start.
+θ̄ starts at θ. With warm-up the decay at the t-th update is min(d, (1 + t) / (10 + t)), so that an average over
+thousands of steps does not hold on to the random start.
 """
 import contextlib
 
@@ -35,7 +35,7 @@ class EMA:
     def update(self):
         """Take the parameters' present values into the average, Eq. (1). Call it after each step."""
         if self._swapped:
-            raise RuntimeError("EMA.update: the module holds the average itself now; update outside the swapped() block")
+            raise RuntimeError("EMA.update: the module holds the average now; update outside the swapped() block")
         self.updates += 1
         decay = self.decay
         if self.warm_up:
@@ -46,9 +46,9 @@ class EMA:
 
     @contextlib.contextmanager
     def swapped(self):
-        """Context manager: inside, the module has the averaged parameters; afterwards its own, whatever happened inside."""
+        """Context manager: inside, the module has the averaged parameters; afterwards its own, whatever happened."""
         if self._swapped:
-            raise RuntimeError("EMA.swapped: the averaged parameters are in the module already; do not nest the blocks")
+            raise RuntimeError("EMA.swapped: the average is in the module already; do not nest the blocks")
         self._swapped = True
         self._exchange()
         try:

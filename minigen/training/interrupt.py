@@ -1,4 +1,4 @@
-"""Ctrl-C at a good moment: the first one is noted, so that the step under way can finish and be saved; the second stops at once."""
+"""Ctrl-C at a good moment: the first is noted, so that the step under way can finish; the second stops at once."""
 import signal
 import sys
 import threading

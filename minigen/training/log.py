@@ -10,19 +10,6 @@ FATAL = ("loss", "grad_norm")                       # a run stops when one of th
 RESERVED = {"step", "epoch", "seconds", "lr"}       # keys of a line that no term may have
 
 
-def check_terms(objective, terms):
-    """Raise TypeError or ValueError unless ``terms``, from the objective of this name, is a dict of scalars with a "loss"."""
-    where = f"objective {objective!r}"
-    if not isinstance(terms, dict) or not isinstance(terms.get("loss"), Tensor):
-        raise TypeError(f"{where}: loss(batch, rng) must return a dict with a Tensor 'loss', got {type(terms).__name__}"
-                        + (f" with {sorted(terms)}" if isinstance(terms, dict) else ""))
-    for name, value in terms.items():
-        if isinstance(value, Tensor) and value.size != 1:
-            raise ValueError(f"{where}: the term {name!r} has shape {value.shape}, wants one number; average it")
-    if not RESERVED.isdisjoint(terms):
-        raise ValueError(f"{where}: no term may be called {sorted(RESERVED & set(terms))[0]!r}; the log uses that name")
-
-
 class Meter:
     """Means of scalar terms since they were last taken, read from the device only when `collect` is called."""
 
@@ -31,14 +18,14 @@ class Meter:
 
     def add(self, step, objective, lr, terms):
         """Note ``terms`` (name -> scalar Tensor or number) of one objective at one step, at learning rate ``lr``."""
-        terms = {name: value._array if isinstance(value, Tensor) else value for name, value in terms.items()}
+        terms = {name: value._array if isinstance(value, Tensor) else float(value) for name, value in terms.items()}
         self._pending.append((step, objective, lr, terms))
 
     def collect(self):
         """Read what is pending, in one transfer, into the sums.
 
-        Returns (step, objective, lr, {term: float}) of the first addition with a fatal term that is not finite, else None;
-        nothing from there on is taken into the sums.
+        Returns (step, objective, lr, {term: float}) of the first addition with a fatal term that is not finite, else
+        None; nothing from there on is taken into the sums.
         """
         pending, self._pending = self._pending, []
         numbers = iter(_read([value for *_, terms in pending for value in terms.values()]))
@@ -68,20 +55,20 @@ class Meter:
 
 def _read(values):
     """Scalar arrays and numbers as Python floats, with at most one wait for a device."""
-    arrays = [value for value in values if backend.of(value) is not None]
+    arrays = [value for value in values if not isinstance(value, float)]
     xp = backend.of(arrays[0]) if arrays else None
     if xp is None or xp.name == "numpy":
-        return [float(value) for value in values]
+        return [value if isinstance(value, float) else float(value.item()) for value in values]
     read = iter(xp.to_numpy(xp.stack([a.reshape(()).astype("float64") for a in arrays])).tolist())
-    return [float(value) if backend.of(value) is None else next(read) for value in values]
+    return [value if isinstance(value, float) else next(read) for value in values]
 
 
 class Log:
     """A file of JSON lines that can go back to where a checkpoint was.
 
     Args:
-        path: the file. start: its length in bytes when the checkpoint was written; what was appended later is cut off, since
-            the steps it tells of will run again.
+        path: the file. start: its length in bytes when the checkpoint was written; what was appended later is cut
+            off, since the steps it tells of will run again.
 
     Raises ValueError if the file is shorter than that.
     """
@@ -89,15 +76,17 @@ class Log:
     def __init__(self, path, start=0):
         size = os.path.getsize(path) if os.path.exists(path) else None
         if size is not None and size < start:
-            raise ValueError(f"{path}: the log is {size} bytes long and was {start} when the checkpoint was written; restore it, "
-                             "or delete it to begin a new one")
+            raise ValueError(f"{path}: the log is {size} bytes long and was {start} when the checkpoint was written; "
+                             "restore it, or delete it to begin a new one")
         self._file = open(path, "ab")
         self._file.truncate(start if size else 0)
         self._file.seek(0, os.SEEK_END)
 
     def write(self, line):
         """Append one dict. What is not finite is written as null, as JSON asks."""
-        line = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in line.items()}
+        def odd(value):
+            return isinstance(value, float) and not math.isfinite(value)
+        line = {key: None if odd(value) else value for key, value in line.items()}
         self._file.write(json.dumps(line).encode() + b"\n")
         self._file.flush()                              # in the hands of the system, where SIGKILL does not reach it
 

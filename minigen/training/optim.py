@@ -83,7 +83,7 @@ class Optimizer:
         """The learning rate of the next step. Raises ValueError unless it is a finite number ≥ 0."""
         lr = float(self.lr(self.steps) if callable(self.lr) else self.lr)
         if not 0 <= lr < math.inf:
-            raise ValueError(f"{self._name}: the learning rate must be a finite number ≥ 0, got {lr} (step {self.steps})")
+            raise ValueError(f"{self._name}: lr must be a finite number ≥ 0, got {lr} at step {self.steps}")
         return lr
 
     def _change(self, xp, theta, g, state, lr):
@@ -98,18 +98,18 @@ class Optimizer:
                                                     for slot in self.slots}} for state in self.state]}
 
     def load_state_dict(self, saved):
-        """Continue from `state_dict`. Raises ValueError, and changes nothing, if it belongs to another optimiser or model."""
+        """Continue from `state_dict`. Raises ValueError, and changes nothing, if another optimiser or model made it."""
         if saved.get("optimizer") != self._name:
-            raise ValueError(f"{self._name}: this state belongs to {saved.get('optimizer')}; make the same optimiser again")
+            raise ValueError(f"{self._name}: this state belongs to {saved.get('optimizer')}; make the optimiser anew")
         if len(saved["parameters"]) != len(self.parameters):
             raise ValueError(f"{self._name}: this state is of {len(saved['parameters'])} parameters, the optimiser has "
                              f"{len(self.parameters)}; make it with the same parameters in the same order")
         for i, (parameter, state) in enumerate(zip(self.parameters, saved["parameters"])):
             for slot in self.slots:
                 if slot not in state or state[slot].shape != parameter.shape:
-                    got = state[slot].shape if slot in state else "nothing"
-                    raise ValueError(f"{self._name}: {slot!r} of {_describe(i, parameter)} has shape {got} in this state, "
-                                     f"the parameter has {parameter.shape}; make the optimiser with the same parameters")
+                    got = f"has shape {state[slot].shape}" if slot in state else "is missing"
+                    raise ValueError(f"{self._name}: {slot!r} of {_describe(i, parameter)} {got} in this state; make "
+                                     "the optimiser with the same parameters and settings")
         self.steps = saved["steps"]
         for mine, state in zip(self.state, saved["parameters"]):
             mine["t"] = state["t"]
@@ -128,7 +128,8 @@ class Optimizer:
 
     def _home(self, parameter, state):
         """The backend where parameter, gradient and state live together."""
-        homes = {backend.of(a) for a in (parameter._array, parameter.grad._array, *(state[slot] for slot in self.slots))}
+        arrays = (parameter._array, parameter.grad._array, *(state[slot] for slot in self.slots))
+        homes = {backend.of(array) for array in arrays}
         if len(homes) > 1:
             raise TypeError(f"{self._name}: a parameter, its gradient and its state live on different devices "
                             f"({', '.join(sorted(h.name for h in homes))}); make the optimiser after moving the model")
@@ -139,18 +140,18 @@ class Optimizer:
             raise TypeError(f"{self._name}: got a module; pass its parameters: {self._name}(model.parameters(), lr=…)")
         parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
         if not parameters:
-            raise ValueError(f"{self._name}: got no parameters to train; an iterator such as model.parameters() is empty "
-                             "once it has been used")
+            raise ValueError(f"{self._name}: got no parameters to train; an iterator such as model.parameters() is "
+                             "empty once it has been used")
         seen = {}
         for i, parameter in enumerate(parameters):
             if not isinstance(parameter, Tensor):
-                raise TypeError(f"{self._name}: item {i} of the parameters is a {type(parameter).__name__}, wants Tensors")
+                raise TypeError(f"{self._name}: parameters must be Tensors, item {i} is a {type(parameter).__name__}")
             if not parameter.requires_grad or not parameter.is_leaf:
                 why = "requires no grad" if not parameter.requires_grad else "was computed by an op, so it has no grad"
                 raise ValueError(f"{self._name}: {_describe(i, parameter)} {why}; leave it out, or pass the leaf")
             if id(parameter) in seen:
-                raise ValueError(f"{self._name}: {_describe(i, parameter)} is also parameter {seen[id(parameter)]}; a shared "
-                                 "parameter may be given once only")
+                raise ValueError(f"{self._name}: {_describe(i, parameter)} is also parameter {seen[id(parameter)]}; a "
+                                 "shared parameter may be given once only")
             seen[id(parameter)] = i
         return parameters
 

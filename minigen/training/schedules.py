@@ -1,7 +1,7 @@
 r"""Learning rates as functions of the step: ``Adam(parameters, lr=cosine(1e-3, steps=10_000))``.
 
-A schedule is a plain function from the number of steps taken (0, 1, 2, …) to a learning rate. It remembers nothing, so a run that
-resumes at step t continues with the rate of step t. With η the peak rate:
+A schedule is a plain function from the number of steps taken (0, 1, 2, …) to a learning rate. It remembers nothing,
+so a run that resumes at step t continues with the rate of step t. With η the peak rate:
 
     constant    η
     step        η · γ^⌊t / k⌋                                                                                   (1)
@@ -33,7 +33,7 @@ def cosine(lr, steps, end=0.0):
 
 
 def warm_up(schedule, steps):
-    """``schedule`` (a function, or a number) multiplied by a ramp from 1/W to 1 over the first W = ``steps`` steps, Eq. (3)."""
+    """``schedule`` (a function or a number) times a ramp from 1/W to 1 over the first W = ``steps`` steps, Eq. (3)."""
     _check("warm_up", steps=steps)
     schedule = schedule if callable(schedule) else constant(schedule)
     return lambda t: schedule(t) * min(1.0, (t + 1) / steps)
@@ -60,5 +60,5 @@ def _check(name, **settings):
     for setting, value in settings.items():
         least = value > 0 if setting in ("steps", "every") else value >= 0
         if not (least and math.isfinite(value)):
-            raise ValueError(f"{name}: {setting} must be a finite number {'> 0' if setting in ('steps', 'every') else '≥ 0'}, "
-                             f"got {value}")
+            range_ = "> 0" if setting in ("steps", "every") else "≥ 0"
+            raise ValueError(f"{name}: {setting} must be a finite number {range_}, got {value}")

@@ -3,13 +3,14 @@
     trainer = Trainer(model, Adam(model.parameters(), lr=1e-3), loader, out="runs/vae", existing="resume")
     trainer.run(steps=10_000)
 
-In each step it takes one batch and lets every objective of the model move its own parameters: evaluate the loss, differentiate it with
-respect to those parameters alone, clip, let the optimiser step. A folder ``out`` holds ``checkpoint.mgc`` and ``log.jsonl``.
+In each step it takes one batch and lets every objective of the model move its own parameters: evaluate the loss,
+differentiate it with respect to those parameters alone, clip, let the optimiser step. A folder ``out`` holds
+``checkpoint.mgc`` and ``log.jsonl``.
 
-**Exact resume.** Everything that the next step depends on is in the checkpoint: parameters and buffers, the optimisers' moments, the
-average, the state of every generator, the place in the data, the sums behind the next line of the log, and the length of the log. So
-a run that is killed at any moment, and started again with the same arguments, ends with the same bits (on one CPU) and the same log,
-but for the seconds in it.
+**Exact resume.** Everything that the next step depends on is in the checkpoint: parameters and buffers, the
+optimisers' moments, the average, the state of every generator, the place in the data, the sums behind the next line
+of the log, and the length of the log. So a run that is killed at any moment, and started again with the same
+arguments, ends with the same bits (on one CPU) and the same log, but for the seconds in it.
 """
 import contextlib
 import pathlib
@@ -24,8 +25,8 @@ from minigen.training import checkpoint
 from minigen.training.clip import clip_grad_norm
 from minigen.training.ema import EMA
 from minigen.training.interrupt import Interruption
-from minigen.training.log import RESERVED, Log, Meter, check_terms, read_log
-from minigen.training.optim import Optimizer
+from minigen.training.log import RESERVED, Log, Meter, read_log
+from minigen.training.objectives import average_terms, check_terms, match_optimizers
 
 CHECKPOINT, LOG = "checkpoint.mgc", "log.jsonl"
 
@@ -35,8 +36,9 @@ class Trainer:
 
     Args:
         model: a `GenerativeModel`, or any Module with ``objectives()``.
-        optimizers: an Optimizer if there is one objective; else {objective's name: Optimizer}. In place of an Optimizer, a function
-            that makes one of a list of parameters: ``lambda p: Adam(p, lr=2e-4)``, which may serve all objectives.
+        optimizers: an Optimizer if there is one objective; else {objective's name: Optimizer}. In place of an
+            Optimizer, a function that makes one of a list of parameters: ``lambda p: Adam(p, lr=2e-4)``, which may
+            serve all objectives.
         batches: a `data.Loader`; or, for data that never repeats, a function ``rng -> batch``.
         seed: of everything random in the losses.
         out: folder for checkpoint and log, made if need be; None: nothing is saved.
@@ -50,28 +52,29 @@ class Trainer:
 
     Attributes: step (taken so far); history, the lines of the log; ema; rng; config.
 
-    Raises ValueError if objectives and optimisers do not match; FileExistsError if ``out`` holds a run and ``existing`` is
-    "refuse"; `checkpoint.CheckpointError` for a damaged checkpoint.
+    Raises ValueError if objectives and optimisers do not match; FileExistsError if ``out`` holds a run and
+    ``existing`` is "refuse"; `checkpoint.CheckpointError` for a damaged checkpoint.
     """
 
-    def __init__(self, model, optimizers, batches, *, seed=0, out=None, existing="refuse", ema=None, clip=None, validate=None,
-                 log_every=100, validate_every=1000, save_every=1000, config=None, progress=True):
+    def __init__(self, model, optimizers, batches, *, seed=0, out=None, existing="refuse", ema=None, clip=None,
+                 validate=None, log_every=100, validate_every=1000, save_every=1000, config=None, progress=True):
         if existing not in ("refuse", "resume", "replace"):
             raise ValueError(f"Trainer: existing must be 'refuse', 'resume' or 'replace', got {existing!r}")
-        for setting, every in {"log_every": log_every, "validate_every": validate_every, "save_every": save_every}.items():
-            if every < 1:
-                raise ValueError(f"Trainer: {setting} must be an integer ≥ 1, got {every}")
+        self.log_every, self.validate_every, self.save_every = log_every, validate_every, save_every
+        for setting in ("log_every", "validate_every", "save_every"):
+            if getattr(self, setting) < 1:
+                raise ValueError(f"Trainer: {setting} must be an integer ≥ 1, got {getattr(self, setting)}")
         if not callable(batches) and not hasattr(batches, "epoch"):
-            raise TypeError(f"Trainer: wants a Loader or a function rng -> batch, got a {type(batches).__name__}; for a data set: "
-                            "data.Loader(dataset, batch_size=128)")
+            raise TypeError(f"Trainer: wants a Loader or a function rng -> batch, got a {type(batches).__name__}; for "
+                            "a data set: data.Loader(dataset, batch_size=128)")
         self.model, self.batches, self.validate = model, batches, validate
         self.objectives = model.objectives()
-        self.optimizers = _matched(self.objectives, optimizers)
+        self.optimizers = match_optimizers(self.objectives, optimizers)
+        self._home = self.objectives[0].parameters[0]       # lives where the model does
         self.ema = EMA(model, ema) if isinstance(ema, (int, float)) else ema
         self.clip = clip if clip is None or callable(clip) else lambda parameters: clip_grad_norm(parameters, clip)
-        self.log_every, self.validate_every, self.save_every = log_every, validate_every, save_every
         self.progress, self.config, self.seed = progress, config, seed
-        self.rng, self._validation_rng = random.default_rng(seed, self._home().backend.name).spawn(2)
+        self.rng, self._validation_rng = random.default_rng(seed, self._home.backend.name).spawn(2)
         self.step, self.seconds, self.history = 0, 0.0, []
         self._meter, self._log, self._log_start = Meter(), None, 0
         self.out = None if out is None else pathlib.Path(out)
@@ -85,12 +88,12 @@ class Trainer:
     def run(self, steps):
         """Train until ``steps`` steps are done, counted from the very beginning, and return the last line of the log.
 
-        Raises FloatingPointError when a loss is not finite; the last checkpoint stays. On Ctrl-C it finishes the step, saves,
-        and raises KeyboardInterrupt with a message that says how to go on.
+        Raises FloatingPointError when a loss is not finite; the last checkpoint stays. On Ctrl-C it finishes the
+        step, saves, and raises KeyboardInterrupt with a message that says how to go on.
         """
         if steps < self.step:
-            raise ValueError(f"run: {self.step} steps are done already, more than the {steps} asked for; steps counts from the "
-                             "beginning")
+            raise ValueError(f"run: {self.step} steps are done already, more than the {steps} asked for; steps counts "
+                             "from the beginning")
         self.model.train()
         began = time.perf_counter() - self.seconds
         with (Interruption() as ctrl_c, self._open_folder(), self._bar(steps) as bar,
@@ -108,8 +111,9 @@ class Trainer:
                 if self.out and (stop or self.step % self.save_every == 0):
                     self.save()
         if ctrl_c.requested:
-            kept = f"all is saved in {self.out}; give existing='resume' to go on" if self.out else "nothing is saved without out="
-            raise KeyboardInterrupt(f"stopped after step {self.step} of {steps}; {kept}")
+            kept = f"all is saved in {self.out}; give existing='resume' to go on"
+            raise KeyboardInterrupt(f"stopped after step {self.step} of {steps}; "
+                                    + (kept if self.out else "nothing is saved without out="))
         return self.history[-1] if self.history else {}
 
     def _stream(self):
@@ -120,7 +124,8 @@ class Trainer:
             before = self.step
             yield from self.batches.epoch(*divmod(self.step, len(self.batches)))
             if self.step == before:
-                raise ValueError(f"run: the loader gave no batch at step {self.step}, although its len is {len(self.batches)}")
+                raise ValueError(f"run: the loader gave no batch at step {self.step}, although its len is "
+                                 f"{len(self.batches)}")
 
     def _take_step(self, batch):
         self.step += 1
@@ -150,9 +155,9 @@ class Trainer:
 
     # ---- telling -------------------------------------------------------------------------------------------------
     def _note(self, objective, lr, terms):
-        """Keep terms for the log. On the CPU, where looking is free, stop at once if one is not finite; else at the next log."""
+        """Keep terms for the log. On the CPU, where looking is free, stop at once if the loss is not finite."""
         self._meter.add(self.step, objective.name if len(self.objectives) > 1 else "", lr, terms)
-        if self._home().device == "cpu":
+        if self._home.device == "cpu":
             self._collect()
 
     def _collect(self):
@@ -160,12 +165,13 @@ class Trainer:
         if bad:
             step, objective, lr, terms = bad
             told = ", ".join(f"{name} = {value:.6g}" for name, value in terms.items() if name != "lr")
-            raise self._diverged(f"objective {objective or self.objectives[0].name!r} at step {step} has {told} (lr = {lr:.3g})")
+            name = objective or self.objectives[0].name
+            raise self._diverged(f"objective {name!r} at step {step} has {told} (lr = {lr:.3g})")
 
     def _diverged(self, what):
         kept = f"The last good checkpoint stays in {self.out}. " if self.out else ""
-        return FloatingPointError(f"training diverged: {what}. {kept}Remedies: a lower learning rate; clip=1.0; or find the op "
-                                  "that made it: with mg.detect_anomaly(): trainer.run(…)")
+        return FloatingPointError(f"training diverged: {what}. {kept}Remedies: a lower learning rate; clip=1.0; or "
+                                  "find the op that made it: with mg.detect_anomaly(): trainer.run(…)")
 
     def _report(self, bar, validates):
         """Write a line of the log: means since the last one, and validation where it is due."""
@@ -184,25 +190,14 @@ class Trainer:
         """{name: number} of the validation, by the averaged parameters if there are any."""
         self.model.eval()
         with self.ema.swapped() if self.ema else contextlib.nullcontext():
-            result = self._averaged(self.validate) if hasattr(self.validate, "epoch") else self.validate(self.model)
+            if hasattr(self.validate, "epoch"):
+                rng = random.default_rng(0, self.rng.backend)
+                rng.set_state(self._validation_rng.state())                     # the same noise every time
+                result = average_terms(self.objectives, self.validate, rng)
+            else:
+                result = self.validate(self.model)
         self.model.train()
         return {name: float(value) for name, value in result.items()}
-
-    def _averaged(self, loader):
-        """The objectives' terms, averaged over the examples of a loader's first epoch, with the same noise every time.
-
-        Gradients are recorded here too, because some losses need one (a gradient penalty, score matching).
-        """
-        rng, totals, examples = random.default_rng(0, self.rng.backend), {}, 0
-        rng.set_state(self._validation_rng.state())
-        for batch in loader.epoch(0):
-            n = len(next(iter(batch.values())))
-            examples += n
-            for objective in self.objectives:
-                prefix = f"{objective.name}/" if len(self.objectives) > 1 else ""
-                for name, value in objective.loss(batch, rng).items():
-                    totals[prefix + name] = totals.get(prefix + name, 0.0) + n * float(value)
-        return {name: total / examples for name, total in totals.items()}
 
     def _bar(self, steps):
         from tqdm.auto import tqdm                      # here, since it takes a while to load
@@ -239,12 +234,13 @@ class Trainer:
         generators = self._generators()
         ours = {"seed": self.seed, "optimizers": sorted(self.optimizers), "generators": sorted(generators),
                 "ema": self.ema is not None, "loader": not callable(self.batches)}
-        theirs = {"seed": saved["seed"], "optimizers": sorted(saved["optimizers"]), "generators": sorted(saved["generators"]),
-                  "ema": saved["ema"] is not None, "loader": saved["loader"] is not None}
+        theirs = {"seed": saved["seed"], "optimizers": sorted(saved["optimizers"]),
+                  "generators": sorted(saved["generators"]), "ema": saved["ema"] is not None,
+                  "loader": saved["loader"] is not None}
         for name in ours:
             if ours[name] != theirs[name]:
-                raise ValueError(f"Trainer: the run in {self.out} has {name} = {theirs[name]}, this trainer {ours[name]}; resume "
-                                 "with the same arguments")
+                raise ValueError(f"Trainer: the run in {self.out} has {name} = {theirs[name]}, this trainer "
+                                 f"{ours[name]}; resume with the same arguments")
         self.model.load_state_dict(saved["model"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(saved["optimizers"][name])
@@ -278,27 +274,3 @@ class Trainer:
             self._log_start = self._log.sync()
             self._log.close()
             self._log = None
-
-    def _home(self):
-        """A Tensor that lives where the model does."""
-        return self.objectives[0].parameters[0]
-
-
-def _matched(objectives, optimizers):
-    """{objective's name: Optimizer}, after checking that each optimiser has its objective's parameters."""
-    names = [objective.name for objective in objectives]
-    if len(set(names)) != len(names) or not names:
-        raise ValueError(f"Trainer: a model's objectives need different names, got {names}")
-    if isinstance(optimizers, Optimizer) and len(names) > 1:
-        raise ValueError(f"Trainer: the model has the objectives {names}; give a dict with an optimiser for each")
-    table = optimizers if isinstance(optimizers, dict) else dict.fromkeys(names, optimizers)
-    if set(table) != set(names):
-        raise ValueError(f"Trainer: the model's objectives are {names}, the optimisers are for {list(table)}")
-    matched = {}
-    for objective in objectives:
-        make = table[objective.name]
-        optimizer = matched[objective.name] = make if isinstance(make, Optimizer) else make(objective.parameters)
-        if {id(p) for p in optimizer.parameters} != {id(p) for p in objective.parameters}:
-            raise ValueError(f"Trainer: the optimiser of {objective.name!r} has {len(optimizer.parameters)} parameters that are not "
-                             f"the {len(objective.parameters)} of the objective; make it from objective.parameters")
-    return matched

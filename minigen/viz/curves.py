@@ -1,38 +1,35 @@
 """Curves and point clouds."""
 import numpy as np
 
-from minigen.viz.figure import INK, PALETTE, finish, host, new_figure, plain_axes
+from minigen.viz.figure import INK, PALETTE, finish, host, new_axes
 
 
-def curves(lines, path=None, xlabel="step", ylabel="nats per example", title=None, log=False, levels=None):
-    """Plot lines against a common axis, each labelled at its end.
+def curves(lines, path=None, xlabel="step", ylabel="nats per example", title=None, log="", levels=None):
+    """Plot lines on common axes.
 
     Args:
-        lines: {name: (x, y)} or {name: y}. levels: {name: value}, drawn as dashed horizontals (a target, a baseline).
+        lines: {name: (x, y)} or {name: y}. levels: {name: value}, dashed horizontals, such as a target or a baseline.
+        log: which axes are logarithmic: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
     """
-    figure = new_figure(6.4, 3.8)
-    axes = plain_axes(figure.add_subplot())
-    for colour, (name, line) in zip(PALETTE * 9, lines.items()):
-        x, y = (host(v) for v in line) if isinstance(line, tuple) else (np.arange(len(line)), host(line))
-        axes.plot(x, y, color=colour, linewidth=1.6, label=name)
-    for colour, (name, level) in zip(PALETTE[::-1] * 9, (levels or {}).items()):
-        axes.axhline(level, color=colour, linewidth=1, linestyle="--", label=name)
-    axes.set_xlabel(xlabel, color=INK)
-    axes.set_ylabel(ylabel, color=INK)
-    if log:
+    if log not in ("", "x", "y", "xy"):
+        raise ValueError(f"curves: log says which axes are logarithmic, '', 'x', 'y' or 'xy', got {log!r}")
+    figure, axes = new_axes(6.4, 3.8, xlabel, ylabel, title)
+    for colour, (name, line) in zip(PALETTE * (1 + len(lines) // len(PALETTE)), lines.items()):
+        x, y = line if isinstance(line, tuple) else (range(len(line)), line)
+        x, y = host(x), host(y)
+        if x.shape != y.shape or y.ndim != 1:
+            raise ValueError(f"curves: {name!r} wants x and y of one length, got shapes {x.shape} and {y.shape}")
+        axes.plot(x, y, color=colour, linewidth=1.6, marker="o" if len(y) < 8 else None, markersize=4, label=name)
+    for k, (name, level) in enumerate((levels or {}).items()):
+        axes.axhline(level, color=INK, linewidth=1, linestyle=(0, (4, 2 + k)), label=name)
+    if "x" in log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:,g}")
+    if "y" in log:
         axes.set_yscale("log")
-    if title:
-        axes.set_title(title, fontsize=10, color=INK)
-    axes.grid(color="#eeeeee")
-    axes.legend(frameon=False, fontsize=9)
+    if lines or levels:
+        axes.legend(frameon=False, fontsize=9)
     return finish(figure, path)
-
-
-def principal_plane(z):
-    """The first two principal components of points (N, K): (N, 2) coordinates and the share of variance they carry."""
-    centred = z - z.mean(axis=0)
-    _, s, vt = np.linalg.svd(centred, full_matrices=False)
-    return centred @ vt[:2].T, float((s[:2] ** 2).sum() / max((s ** 2).sum(), 1e-30))
 
 
 def latent_map(z, labels=None, path=None, title=None):
@@ -42,24 +39,32 @@ def latent_map(z, labels=None, path=None, title=None):
         z: (N, K) with K ≥ 2. labels: (N,) integers, optional.
     """
     z = host(z).astype(np.float64)
-    if z.ndim != 2 or z.shape[1] < 2:
-        raise ValueError(f"latent_map: wants latents (N, K) with K ≥ 2, got shape {z.shape}")
-    share = None
+    if z.ndim != 2 or z.shape[1] < 2 or not len(z):
+        raise ValueError(f"latent_map: wants latents (N, K), N ≥ 1, K ≥ 2, got shape {z.shape}")
+    if not np.isfinite(z).all():
+        raise ValueError(f"latent_map: {np.sum(~np.isfinite(z).all(axis=1))} of {len(z)} latents are not finite")
+    classes = np.zeros(len(z), int) if labels is None else host(labels)
+    if classes.shape != (len(z),):
+        raise ValueError(f"latent_map: wants one label for each of {len(z)} latents, got shape {classes.shape}")
+    names, note = ("z[0]", "z[1]"), ""
     if z.shape[1] > 2:
         z, share = principal_plane(z)
-    figure = new_figure(5.6, 4.8)
-    axes = plain_axes(figure.add_subplot())
-    kinds = np.zeros(len(z), int) if labels is None else host(labels)
-    for colour, k in zip(PALETTE * 9, np.unique(kinds)):
-        points = z[kinds == k]
-        axes.scatter(*points.T, s=7, color=colour, alpha=0.55, linewidths=0, label=str(k))
-        if labels is not None:
-            axes.text(*np.median(points, axis=0), str(k), fontsize=13, weight="bold", ha="center", va="center", color=INK,
-                      bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1.5})
+        names, note = ("principal component 1", "principal component 2"), f"principal plane, {share:.0%} of the variance"
+    figure, axes = new_axes(6.4, 5.6, *names, ", ".join(part for part in (title, note) if part))
+    kinds = np.unique(classes)
+    colours = np.array(PALETTE * (1 + len(kinds) // len(PALETTE)))[:len(kinds)]
+    axes.scatter(*z.T, s=9, c=colours[np.searchsorted(kinds, classes)], alpha=0.6, linewidths=0)       # no class on top
+    for k, colour in zip(kinds, colours) if labels is not None else ():
+        axes.text(*np.median(z[classes == k], axis=0), str(k), fontsize=11, weight="bold", ha="center", va="center", color=INK,
+                  bbox={"boxstyle": "circle,pad=0.25", "facecolor": "white", "alpha": 0.85, "edgecolor": colour})
     axes.set_aspect("equal", "datalim")
-    name = "z[{}]" if share is None else "principal component {}"
-    axes.set_xlabel(name.format(0 if share is None else 1), color=INK)
-    axes.set_ylabel(name.format(1 if share is None else 2), color=INK)
-    note = "" if share is None else f"principal plane, {share:.0%} of the variance"
-    axes.set_title(", ".join(part for part in (title, note) if part), fontsize=10, color=INK)
     return finish(figure, path)
+
+
+def principal_plane(z):
+    """The first two principal components of points (N, K): (N, 2) coordinates and the share of variance they carry."""
+    centred = z - z.mean(axis=0)
+    variances, vectors = np.linalg.eigh(centred.T @ centred)                    # N × the variances, ascending
+    variances = np.maximum(variances, 0)                                        # rounding may leave −1e-17
+    share = variances[-2:].sum() / max(variances.sum(), np.finfo(float).tiny)
+    return centred @ vectors[:, :-3:-1], float(share)

@@ -38,7 +38,7 @@ def test_x_broadcasts_against_the_batch_but_never_against_the_event(family):
     x = FAMILIES[family]((3,), 1).sample(rng=0)
     assert p.log_prob(x).shape == (4,)
     for wrong in ((4, 1), (3, 4), (), (5, 3), (1,)):
-        with pytest.raises(ValueError, match=rf"log_prob: {family}\(batch_shape=\(4,\), event_shape=\(3,\)\) wants x of shape"):
+        with pytest.raises(ValueError, match=rf"log_prob: {family}\(.*\(4,\), event_shape=\(3,\)\) wants x of shape"):
             p.log_prob(mg.zeros(wrong, dtype=x.dtype))
 
 
@@ -55,13 +55,13 @@ def test_sample_wants_noise_of_one_kind_or_the_other(family):
     p = FAMILIES[family]((3,), 1)
     with pytest.raises(ValueError, match=rf"sample: {family}.* needs something to draw with; pass rng="):
         p.sample(2)
-    with pytest.raises(ValueError, match=rf"sample: {family}.* wants noise of shape \(2, 3.*\) for size=\(2,\), got \(2,\)"):
+    with pytest.raises(ValueError, match=rf"{family}.* wants noise of shape \(2, 3.*\) for size=\(2,\), got \(2,\)"):
         p.sample(2, eps=mg.zeros(2))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_more_event_axes_than_there_are(family):
-    with pytest.raises(ValueError, match=rf"{family}: event_ndim=2 asks .* shape \(3,\); pass event_ndim=0 for plain numbers"):
+    with pytest.raises(ValueError, match=rf"{family}: event_ndim=2 asks .* shape \(3,\); pass event_ndim=0 for plain"):
         FAMILIES[family]((3,), 2)
 
 

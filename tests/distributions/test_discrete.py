@@ -23,19 +23,20 @@ def log_prob(p, x):
 @given(logits)
 def test_bernoulli_against_scipy(l):
     p, oracle = Bernoulli(mg.tensor(np.float64(l)), 0), stats.bernoulli(special.expit(l))
-    np.testing.assert_allclose([log_prob(p, 1.0), log_prob(p, 0.0)], [special.log_expit(l), special.log_expit(-l)], rtol=1e-12)
+    probability, log_probability = special.expit([l, -l]), special.log_expit([l, -l])
+    np.testing.assert_allclose([log_prob(p, 1.0), log_prob(p, 0.0)], log_probability, rtol=1e-12)
     np.testing.assert_allclose(p.mean.item(), oracle.mean(), rtol=1e-12)
-    probability = special.expit([l, -l])
     np.testing.assert_allclose(p.variance.item(), probability.prod(), rtol=1e-9)
-    np.testing.assert_allclose(p.entropy().item(), -(probability * special.log_expit([l, -l])).sum(), rtol=1e-9)
+    np.testing.assert_allclose(p.entropy().item(), -(probability * log_probability).sum(), rtol=1e-9)
 
 
 @given(hnp.arrays(np.float64, st.integers(0, 6), elements=logits))
 def test_bernoulli_sums_to_one(l):
     outcomes = np.array(list(itertools.product([0.0, 1.0], repeat=len(l)))).reshape(2 ** len(l), len(l))
-    log_p = log_prob(Bernoulli(mg.tensor(l)), outcomes)
+    p = Bernoulli(mg.tensor(l))
+    log_p = log_prob(p, outcomes)
     np.testing.assert_allclose(np.exp(log_p).sum(), 1, rtol=1e-12)
-    np.testing.assert_allclose(-(np.exp(log_p) * log_p).sum(), Bernoulli(mg.tensor(l)).entropy().item(), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(p.entropy().item(), -(np.exp(log_p) * log_p).sum(), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("l", [-1e4, -20.0, 0.0, 20.0, 1e4])
@@ -52,7 +53,7 @@ def test_bernoulli_keeps_its_digits_in_float32(l):
 
 
 def test_bernoulli_sample_moments():
-    """100,000 draws of each: the mean within 5 standard errors, false-alarm rate below 3e-6 in all; 0 and 1 at ±1e4 always."""
+    """100,000 draws of each: means within 5 standard errors, false-alarm rate below 3e-6; always 0 and 1 at ±1e4."""
     l = np.array([-1e4, -2.0, 0.0, 0.5, 1e4])
     x = Bernoulli(l).sample(100_000, rng=0).numpy()
     assert set(np.unique(x)) == {0, 1} and x.dtype == np.float64
@@ -96,10 +97,9 @@ def test_categorical_log_prob_broadcasts_samples_against_the_batch():
     l = np.random.default_rng(0).standard_normal((2, 3, 5))
     expected = l - special.logsumexp(l, axis=-1, keepdims=True)
     x = np.random.default_rng(1).integers(0, 5, (4, 2, 3))
-    for event_ndim in (0, 1, 2):
-        each = np.take_along_axis(np.broadcast_to(expected, (4, 2, 3, 5)), x[..., None], axis=-1)[..., 0]
-        np.testing.assert_allclose(log_prob(Categorical(mg.tensor(l), event_ndim), x), each.sum(axis=tuple(range(-event_ndim, 0)))
-                                   if event_ndim else each, rtol=1e-9)
+    each = np.take_along_axis(np.broadcast_to(expected, (4, 2, 3, 5)), x[..., None], axis=-1)[..., 0]
+    for event_ndim, total in enumerate([each, each.sum(axis=-1), each.sum(axis=(-1, -2))]):
+        np.testing.assert_allclose(log_prob(Categorical(mg.tensor(l), event_ndim), x), total, rtol=1e-9)
     np.testing.assert_allclose(log_prob(Categorical(mg.tensor(l)), 2), expected[..., 2], rtol=1e-9)
     np.testing.assert_allclose(log_prob(Categorical(mg.tensor(l[0, 0])), x), expected[0, 0][x], rtol=1e-9)
 
@@ -141,9 +141,9 @@ def test_categorical_refuses():
     p = Categorical(mg.zeros((2, 3)))
     with pytest.raises(ValueError, match=r"log_prob: Categorical.* has the classes 0 to 2, got some from -1 to 3"):
         p.log_prob([-1, 3])
-    with pytest.raises(TypeError, match=r"log_prob: Categorical.* wants classes as integers, got float32 of shape \(2,\)"):
+    with pytest.raises(TypeError, match=r"Categorical.* wants classes as integers, got float32 of shape \(2,\)"):
         p.log_prob([0.0, 1.0])
-    with pytest.raises(ValueError, match=r"Categorical: wants logits of shape \(…, K\) with K ≥ 1 classes, got \(2, 0\)"):
+    with pytest.raises(ValueError, match=r"Categorical: wants logits of shape \(…, K\) with K ≥ 1 .* got \(2, 0\)"):
         Categorical(mg.zeros((2, 0)))
 
 
@@ -156,4 +156,4 @@ def test_against_pytorch():
     theirs = torch.distributions.Bernoulli(logits=torch.tensor(l))
     np.testing.assert_allclose(Bernoulli(mg.tensor(l), 0).entropy().numpy(), theirs.entropy(), rtol=1e-9)
     x = np.eye(3, 4)
-    np.testing.assert_allclose(log_prob(Bernoulli(mg.tensor(l), 2), x), theirs.log_prob(torch.tensor(x)).sum(), rtol=1e-9)
+    np.testing.assert_allclose(log_prob(Bernoulli(mg.tensor(l), 0), x), theirs.log_prob(torch.tensor(x)), rtol=1e-9)

@@ -9,7 +9,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import integrate, special
 
 import minigen as mg
-from minigen.distributions import Bernoulli, Categorical, Distribution, Normal, kl, kl_divergence, kl_monte_carlo, register_kl
+from minigen.distributions import Bernoulli, Categorical, Distribution, Normal, kl, kl_divergence, kl_monte_carlo
+from minigen.distributions import register_kl
 
 pytestmark = pytest.mark.usefixtures("backend")
 logits = st.floats(-20, 20)
@@ -20,12 +21,13 @@ def t(values):
 
 
 def random_pair(family, rng, shape=(3, 2)):
-    """Two distributions of a family in float64 with (3,) batches of 2 entries."""
+    """Two distributions of a family in float64; batch + event have this shape, and the last axis is the event."""
     def draw(*more):
         return t(rng.standard_normal((*shape, *more)))
-    if family is Normal:
-        return Normal(draw(), draw()), Normal(draw(), draw())
-    return (Bernoulli(draw()), Bernoulli(draw())) if family is Bernoulli else (Categorical(draw(4), 1), Categorical(draw(4), 1))
+
+    make = {Normal: lambda: Normal(draw(), draw()), Bernoulli: lambda: Bernoulli(draw()),
+            Categorical: lambda: Categorical(draw(4), 1)}[family]
+    return make(), make()
 
 
 FAMILIES = pytest.mark.parametrize("family", [Normal, Bernoulli, Categorical])
@@ -35,7 +37,7 @@ FAMILIES = pytest.mark.parametrize("family", [Normal, Bernoulli, Categorical])
 @given(*[st.floats(-3, 3)] * 4)
 def test_normal_against_quadrature(mean_p, log_std_p, mean_q, log_std_q):
     p, q = Normal(t(mean_p), t(log_std_p), 0), Normal(t(mean_q), t(log_std_q), 0)
-    x = mean_p + math.exp(log_std_p) * np.linspace(-12, 12, 2001)         # Simpson's rule; what is left out is below 1e-28
+    x = mean_p + math.exp(log_std_p) * np.linspace(-12, 12, 2001)        # Simpson's rule; what is left out is < 1e-28
     log_p, log_q = p.log_prob(t(x)).numpy(), q.log_prob(t(x)).numpy()
     expected = integrate.simpson(np.exp(log_p) * (log_p - log_q), x=x)
     np.testing.assert_allclose(kl_divergence(p, q).item(), expected, rtol=1e-8, atol=1e-9)
@@ -45,7 +47,8 @@ def test_normal_against_quadrature(mean_p, log_std_p, mean_q, log_std_q):
 def test_bernoulli_against_its_sum(a, b):
     probability = special.expit([a, -a])
     expected = (probability * (special.log_expit([a, -a]) - special.log_expit([b, -b]))).sum()
-    np.testing.assert_allclose(kl_divergence(Bernoulli(t(a), 0), Bernoulli(t(b), 0)).item(), expected, rtol=1e-9, atol=1e-9)
+    value = kl_divergence(Bernoulli(t(a), 0), Bernoulli(t(b), 0)).item()
+    np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-9)
 
 
 @given(st.integers(1, 5).flatmap(lambda K: hnp.arrays(np.float64, (2, 3, K), elements=logits)))
@@ -91,13 +94,24 @@ def test_it_is_positive_and_zero_for_equals(family, seed):
     np.testing.assert_allclose(kl_divergence(p, p).numpy(), 0, atol=1e-14)
 
 
+class Repeating:
+    """Draws one row, and repeats it along the batch."""
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def standard_normal(self, shape):
+        return np.repeat(self.rng.standard_normal((1, *shape[1:])), shape[0], axis=0)
+
+
 @FAMILIES
 def test_batches_broadcast(family):
-    p, q = random_pair(family, np.random.default_rng(0), (4, 1, 2)), random_pair(family, np.random.default_rng(1), (3, 2))
-    both = kl_divergence(p[0], q[0])
-    assert both.shape == (4, 3) and kl_divergence(q[0], p[0]).shape == (4, 3)
-    one = random_pair(family, np.random.default_rng(1), (3, 2))
-    np.testing.assert_array_equal(kl_divergence(p[0], one[0]).numpy(), both.numpy())
+    p, _ = random_pair(family, np.random.default_rng(0), (1, 2))
+    q, _ = random_pair(family, np.random.default_rng(1), (3, 2))
+    repeated, _ = random_pair(family, Repeating(np.random.default_rng(0)), (3, 2))
+    np.testing.assert_allclose(kl_divergence(p, q).numpy(), kl_divergence(repeated, q).numpy(), rtol=1e-12)
+    wide, _ = random_pair(family, np.random.default_rng(0), (4, 1, 2))
+    assert kl_divergence(wide, q).shape == kl_divergence(q, wide).shape == (4, 3)
 
 
 def test_gradients():
@@ -108,7 +122,8 @@ def test_gradients():
     assert_gradients(lambda a, b: kl_divergence(Categorical(a), Categorical(b)), m, n[0])
 
 
-@pytest.mark.parametrize("a, b, expected", [(1e4, -1e4, 1e4), (-1e4, 1e4, 1e4), (1e4, 1e4, 0), (0.0, 1e4, 5000 - math.log(2))])
+@pytest.mark.parametrize("a, b, expected", [(1e4, -1e4, 1e4), (-1e4, 1e4, 1e4), (1e4, 1e4, 0),
+                                            (0.0, 1e4, 5000 - math.log(2))])
 def test_extreme_logits_stay_finite_in_float32(a, b, expected):
     for family, pack in ((Bernoulli, lambda l: l), (Categorical, lambda l: mg.stack([l, mg.zeros_like(l)], axis=-1))):
         leaves = mg.tensor([a], requires_grad=True), mg.tensor([b], requires_grad=True)
@@ -127,13 +142,13 @@ def test_near_equal_normals_keep_their_digits_in_float32():
 
 # ---- refusals, and new pairs -----------------------------------------------------------------------------------------
 def test_an_unknown_pair_is_named():
-    with pytest.raises(NotImplementedError, match=r"no closed form is known for Normal‖Bernoulli; estimate it with kl_monte_carlo"):
+    with pytest.raises(NotImplementedError, match="known for Normal‖Bernoulli; estimate it with kl_monte_carlo"):
         kl_divergence(Normal(0, 0, 0), Bernoulli(0.0, 0))
 
 
 @pytest.mark.parametrize("p, q", [((3,), (4,)), ((2, 3), (4, 3)), ((3, 1), (3, 3))])
 def test_shapes_must_fit(p, q):
-    with pytest.raises(ValueError, match="kl_divergence: Bernoulli‖Bernoulli wants equal events and batches that broadcast"):
+    with pytest.raises(ValueError, match="Bernoulli‖Bernoulli wants equal events and batches that broadcast"):
         kl_divergence(Bernoulli(mg.zeros(p)), Bernoulli(mg.zeros(q)))
 
 
@@ -145,7 +160,7 @@ def test_numbers_of_classes_must_be_equal():
 def test_monte_carlo_refuses_too_few_draws_and_a_larger_batch_of_q():
     p = Normal(mg.zeros(2), mg.zeros(2))
     for q, n in ((p, 1), (Normal(mg.zeros((3, 2)), 0.0), 10)):
-        with pytest.raises(ValueError, match="kl_monte_carlo: wants n ≥ 2 draws of a p with at least as many batch axes as q"):
+        with pytest.raises(ValueError, match="kl_monte_carlo: wants n ≥ 2 draws of a p with at least as many batch"):
             kl_monte_carlo(p, q, n, rng=0)
 
 
@@ -164,13 +179,14 @@ def test_a_pair_can_be_registered_and_subclasses_inherit(monkeypatch):
     def surprise(p, q):
         return -q.log_prob(p.at)
 
-    np.testing.assert_allclose(kl_divergence(Point([0.0]), Shifted(mg.zeros(1), 0.0, 0)).numpy(), [0.5 * math.log(2 * math.pi)], rtol=1e-6)
+    value = kl_divergence(Point([0.0]), Shifted(mg.zeros(1), 0.0, 0)).item()
+    assert math.isclose(value, 0.5 * math.log(2 * math.pi), rel_tol=1e-6)
     np.testing.assert_allclose(kl_divergence(Shifted(1.0, 0.0, 0), Normal(0.0, 0.0, 0)).item(), 0.5, rtol=1e-6)
 
 
 def test_against_pytorch():
     torch = pytest.importorskip("torch")
     m, s, n, u = np.random.default_rng(0).standard_normal((4, 5))
-    T = torch.tensor
-    theirs = torch.distributions.kl_divergence(torch.distributions.Normal(T(m), T(np.exp(s))), torch.distributions.Normal(T(n), T(np.exp(u))))
+    p, q = (torch.distributions.Normal(torch.tensor(a), torch.tensor(b).exp()) for a, b in ((m, s), (n, u)))
+    theirs = torch.distributions.kl_divergence(p, q)
     np.testing.assert_allclose(kl_divergence(Normal(t(m), t(s), 0), Normal(t(n), t(u), 0)).numpy(), theirs, rtol=1e-9)

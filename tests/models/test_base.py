@@ -21,7 +21,9 @@ class Location(GenerativeModel):
         return mg.sum(-0.5 * (x - self.mu) ** 2 - 0.5 * math.log(2 * math.pi), axis=-1)
 
     def objectives(self):
-        return [Objective("likelihood", self.parameters(), lambda batch, rng: {"loss": -mg.mean(self.log_prob(batch["x"]))})]
+        def loss(batch, rng):
+            return {"loss": -mg.mean(self.log_prob(batch["x"]))}
+        return [Objective("likelihood", self.parameters(), loss)]
 
     def sample(self, n, *, rng, labels=None):
         return self.mu + rng.standard_normal((n, 1))

@@ -29,7 +29,8 @@ def test_parameters_are_named_by_position_and_attributes_of_a_subclass_are_found
     model.scale = nn.Parameter(mg.ones(1))
     assert [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias", "1.1.weight", "scale"]
     assert repr(model).splitlines() == ["Sequential(Linear → Sequential)", "  0: Linear(2, 3)",
-                                        "  1: Sequential(ReLU → Linear)", "  1.0: ReLU()", "  1.1: Linear(3, 1, bias=False)"]
+                                        "  1: Sequential(ReLU → Linear)", "  1.0: ReLU()",
+                                        "  1.1: Linear(3, 1, bias=False)"]
 
 
 def test_a_list_is_refused():

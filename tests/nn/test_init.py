@@ -19,7 +19,7 @@ STD = {"normal": 0.02, "uniform": 0.05 / math.sqrt(3), "torch": math.sqrt(1 / 90
 
 @pytest.mark.parametrize("name", STD)
 def test_mean_and_variance(name, backend):
-    """n = 150,000 draws: mean and variance within 5 standard errors (kurtosis ≤ 3); false-alarm rate below 2e-6 a law."""
+    """n = 150,000 draws: mean and variance within 5 standard errors (kurtosis ≤ 3); false-alarm rate < 2e-6 a law."""
     w = initial(name, (IN, OUT), 3)
     assert w.backend.name == backend and w.dtype == np.float32 and w.shape == (IN, OUT)
     w = w.numpy().astype(np.float64)
@@ -49,7 +49,7 @@ def test_orthogonal(shape):
 
 
 def test_orthogonal_is_uniform():
-    """For Q uniform, entries have mean 0 and variance 1/3. 2,000 draws: 5 standard errors; false-alarm rate below 1e-5."""
+    """For Q uniform, entries have mean 0 and variance 1/3. 2,000 draws: 5 standard errors, false-alarm rate < 1e-5."""
     rng = mg.random.default_rng(0)
     draws = np.stack([initial("orthogonal", (3, 3), rng).numpy() for _ in range(2000)])
     error = math.sqrt(1 / 3 / 2000)
@@ -63,7 +63,7 @@ def test_fans(shape, expected):
 
 
 def test_kaiming_keeps_a_deep_relu_network_alive_and_xavier_does_not():
-    """Where fan_in = fan_out, Eq. (4) keeps E[x²] and Eq. (3) halves it: after 20 layers they are a factor 2²⁰ apart."""
+    """Where fan_in = fan_out, Eq. (4) keeps E[x²] and Eq. (3) halves it: after 20 layers a factor 2²⁰ is between."""
     for name, low, high in (("kaiming_normal", 0.1, 10), ("xavier_normal", 1e-7, 1e-5)):
         rng = mg.random.default_rng(0)
         layers = [nn.Linear(256, 256, rng=rng, weight_init=name) for _ in range(20)]

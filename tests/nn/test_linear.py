@@ -35,7 +35,7 @@ def test_gradients_with_respect_to_input_weight_and_bias(lead):
 
 
 def test_the_default_start_is_that_of_pytorch():
-    """Uniform on ±1/√fan_in: 40,000 and 400 draws, mean of squares within 5 standard errors; false-alarm rate < 2e-6."""
+    """Uniform on ±1/√fan_in: 40,000 and 400 draws, mean of squares within 5 standard errors, false-alarm rate 2e-6."""
     layer = nn.Linear(100, 400, rng=0)
     for values, n in ((layer.weight, 40_000), (layer.bias, 400)):
         values = values.numpy() * math.sqrt(100)

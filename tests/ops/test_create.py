@@ -56,7 +56,7 @@ def test_requires_grad(make):
 
 
 @pytest.mark.parametrize("make, kind, message", [
-    (lambda: mg.zeros((2, -1)), ValueError, r"zeros: negative dimensions are not allowed; got \(2, -1\), dtype='float32'"),
+    (lambda: mg.zeros((2, -1)), ValueError, r"zeros: negative dimensions are not allowed; got \(2, -1\), dtype="),
     (lambda: mg.ones(2, "float23"), TypeError, "ones: .*float23"),
     (lambda: mg.arange(0, 1, 0), ValueError, "arange: .*got 0, 1, 0"),
     (lambda: mg.linspace(0, 1, -3), ValueError, "linspace: .*-3"),

@@ -2,6 +2,7 @@
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+import strict
 from helpers import assert_gradients, leaf
 from hypothesis import assume, given
 
@@ -82,9 +83,10 @@ def test_getitem_and_scatter_add_are_adjoint(backend, case, seed):
     np.testing.assert_array_equal(gradient.numpy(), x[index])
 
 
+# Indices that name no element of a (3, 4) array twice, and such that do.
 ONCE = [2, -1, (1, 2), slice(1, None), (slice(None, None, -2), None, 1), (..., 0), (), None, [2, 0],
-        (slice(None), [3, 1]), ([2, 0], slice(1, 3)), (np.array([True, False, True]), 1), numbered(3, 4) % 2 == 0, np.array(1), [],
-        (np.zeros(0, dtype=np.int64),), np.zeros(3, dtype=bool)]                        # names no element twice
+        (slice(None), [3, 1]), ([2, 0], slice(1, 3)), (np.array([True, False, True]), 1), numbered(3, 4) % 2 == 0,
+        np.array(1), [], (np.zeros(0, dtype=np.int64),), np.zeros(3, dtype=bool)]
 AGAIN = [[0, 2, 2], ([0, 2, 2], [1, 1, 1]), (slice(None), [1, 1]), ([[0, 1], [2, 0]],), (0, [1, 1], None)]
 
 
@@ -143,6 +145,16 @@ def test_views_share_the_counter_of_changes_and_copies_do_not():
         with mg.no_grad():
             copy[...] = 1.0
     assert not t.numpy().any()
+
+
+def test_nothing_waits_for_the_device(backend):
+    if backend != "strict":
+        pytest.skip("only the strict stand-in counts")
+    t, places = leaf(numbered(4, 3)), mg.tensor([0, 2, 2])
+    before = strict.transfers
+    y = t[places].sum() + t[1:, 0].sum() + mg.index_set(t, 0, 1.0).sum() + mg.scatter_add(t, [0, 0, 1, 1], (2, 3)).sum()
+    y.backward()
+    assert strict.transfers == before
 
 
 # ---- take and friends ------------------------------------------------------------------------------------------------

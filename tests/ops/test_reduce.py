@@ -23,13 +23,14 @@ SMOOTH = {"sum": mg.sum, "mean": mg.mean, "var": mg.var, "std": mg.std, "max": m
 @st.composite
 def shapes_and_axes(draw, shortest=1, longest=4, most=4):
     """A shape, and an axis argument that fits: None, an int, or a tuple in any order; negative numbers too."""
-    shape = tuple(draw(st.lists(st.integers(shortest, longest), max_size=most)))
-    ndim = len(shape)
-    if not ndim or draw(st.booleans()):
-        return shape, draw(st.sampled_from([None, ()])) if draw(st.booleans()) else None
+    ndim = draw(st.sampled_from([2, 3, 1, 4, 0]).filter(lambda ndim: ndim <= most))
+    shape = draw(st.tuples(*[st.integers(shortest, longest)] * ndim))
+    kind = draw(st.sampled_from(["some", "one", "all", "none"]))
+    if ndim == 0 or kind in ("all", "none"):
+        return shape, () if kind == "none" else None
     order = draw(st.permutations(range(ndim)))[:draw(st.integers(1, ndim))]
     axes = tuple(a - ndim if draw(st.booleans()) else a for a in order)
-    return shape, axes[0] if len(axes) == 1 and draw(st.booleans()) else axes
+    return shape, axes[0] if kind == "one" else axes
 
 
 def spread(shape, seed=0):
@@ -85,7 +86,7 @@ def test_norm_is_numpys_vector_norm(backend, case, p, keepdims):
                                np.linalg.vector_norm(x, ord=p, axis=axis, keepdims=keepdims), rtol=1e-12)
 
 
-@given(shapes_and_axes(most=3), st.sampled_from([0, 1]))
+@given(shapes_and_axes(most=3), st.sampled_from([0, 1, 3]))
 def test_ddof_is_numpys(backend, case, ddof):
     shape, axis = case
     x = spread(shape)
@@ -214,7 +215,8 @@ def test_logsumexp_is_stable(dtype):
 
 def test_logsumexp_of_impossible_terms():
     rows = np.array([[-np.inf, -np.inf], [-np.inf, 0.0]])
-    assert mg.logsumexp(mg.tensor(rows), 1).tolist() == [-np.inf, 0]
+    with np.errstate(all="raise"):
+        assert mg.logsumexp(mg.tensor(rows), 1).tolist() == [-np.inf, 0]
     np.testing.assert_array_equal(gradient(lambda t: mg.logsumexp(t, 1), rows), [[0, 0], [0, 1]])
     np.testing.assert_array_equal(second(lambda t: mg.logsumexp(t, 1), rows), [[0, 0], [0, 0]])
     assert mg.logsumexp(mg.tensor([1.0, np.inf])).item() == np.inf
@@ -284,7 +286,7 @@ def test_other_bad_settings():
 
 
 # ---- the fast sum ----------------------------------------------------------------------------------------------------
-@given(shapes_and_axes(shortest=0, longest=7), st.sampled_from(["float32", "float64"]), st.booleans(), st.booleans())
+@given(shapes_and_axes(longest=7), st.sampled_from(["float32", "float64"]), st.booleans(), st.booleans())
 def test_sums_over_leading_axes_as_products(backend, case, dtype, keepdims, turned):
     """With every sum taken for large and tiny blocks, the product with ones is the plain sum."""
     shape, axis = case

@@ -15,7 +15,7 @@ ZEROS = [np.array([2.0, 3.0, -1.0]), np.array([2.0, 0.0, -1.0]), np.array([0.0, 
 @st.composite
 def shapes_and_axes(draw, longest=4, most=3):
     """A shape of at least one axis, and one of its axes, counted from either end, or None."""
-    shape = tuple(draw(st.lists(st.integers(1, longest), min_size=1, max_size=most)))
+    shape = draw(st.tuples(*[st.integers(1, longest)] * draw(st.integers(1, most))))
     return shape, draw(st.none() | st.integers(-len(shape), len(shape) - 1))
 
 

@@ -25,8 +25,13 @@ def same_as_numpy(name, x, *settings, nonlinear=True):
     assert_gradients(lambda t: ours(t, *settings) ** 2 if nonlinear else ours(t, *settings), x / max(x.size, 1))
 
 
-shapes = st.lists(st.integers(0, 3), max_size=4).map(tuple)
-solid = st.lists(st.integers(1, 3), min_size=1, max_size=4).map(tuple)
+def shapes_of(ndims, lengths):
+    """Shapes whose number of axes and lengths are drawn evenly."""
+    return st.sampled_from(ndims).flatmap(lambda ndim: st.tuples(*[st.sampled_from(lengths)] * ndim))
+
+
+shapes = shapes_of([2, 3, 1, 4, 0], [2, 3, 1, 3, 2, 0])
+solid = shapes_of([2, 3, 1], [2, 3, 1])
 
 
 def axis_of(ndim):
@@ -112,7 +117,7 @@ def test_repeat(backend, shape, repeats, data):
     same_as_numpy("repeat", numbered(*shape), repeats, data.draw(st.none() | axis_of(len(shape))))
 
 
-@given(solid, st.integers(0, 3) | st.lists(st.integers(0, 2), max_size=4).map(tuple))
+@given(solid, st.integers(0, 3) | shapes_of([2, 1, 4, 0], [2, 1, 2, 3, 0]))
 def test_tile(backend, shape, reps):
     same_as_numpy("tile", numbered(*shape), reps)
 
@@ -123,7 +128,7 @@ def test_repeat_and_tile_of_a_number():
 
 
 # ---- matrices --------------------------------------------------------------------------------------------------------
-@given(st.lists(st.integers(0, 3), min_size=2, max_size=4).map(tuple), st.integers(-4, 4), st.data())
+@given(shapes_of([2, 3, 4], [3, 2, 1, 3, 0]), st.sampled_from([0, 1, -1, 2, -2, 4]), st.data())
 def test_triangles_and_diagonals(backend, shape, k, data):
     x, ndim = numbered(*shape), len(shape)
     same_as_numpy("triu", x, k)

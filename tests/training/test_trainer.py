@@ -48,7 +48,8 @@ class Players(GenerativeModel):
     def objectives(self):
         def loss(batch, rng):
             return {"loss": self.a + 2.0 * self.b + 3.0 * self.c}
-        return [Objective("a", [self.a], loss), Objective("b", [self.b], loss, every=3), Objective("c", [self.c], loss, after=self.clip)]
+        return [Objective("a", [self.a], loss), Objective("b", [self.b], loss, every=3),
+                Objective("c", [self.c], loss, after=self.clip)]
 
 
 def trainer(model, batch_size=4, **settings):
@@ -181,9 +182,9 @@ def test_stops_when_the_loss_is_not_finite(bad, tmp_path):
     model = Mean()
     model.terms = lambda step, loss: {"loss": loss * bad, "rate": mg.tensor(math.inf)} if step == 7 else {}
     run = trainer(model, out=tmp_path, save_every=2, log_every=100)
-    told = (r"training diverged: objective 'fit' at step 7 has loss = (nan|inf), rate = inf \(lr = 0.1\). The last good checkpoint "
-            r"stays in .*Remedies: a lower learning rate; clip=1.0; .*detect_anomaly")
-    with pytest.raises(FloatingPointError, match=told):
+    told = (r"training diverged: objective 'fit' at step 7 has loss = (nan|inf), rate = inf \(lr = 0.1\). "
+            r"The last good checkpoint stays in .*Remedies: a lower learning rate; clip=1.0; .*detect_anomaly")
+    with pytest.raises(FloatingPointError, match=told), np.errstate(all="ignore"):
         run.run(steps=20)
     saved = checkpoint.load(tmp_path / "checkpoint.mgc")
     assert saved["step"] == 6 and np.isfinite(saved["model"]["mu"]).all()
@@ -207,7 +208,8 @@ def test_stops_when_the_gradient_is_not_finite(tmp_path):
 def test_the_file_is_closed_and_the_thread_ended_whatever_happens(tmp_path):
     import threading
     threads = threading.active_count()
-    run = trainer(Mean(terms=lambda step, loss: {"loss": loss * math.nan} if step == 3 else {}), out=tmp_path, log_every=1)
+    model = Mean(terms=lambda step, loss: {"loss": loss * math.nan} if step == 3 else {})
+    run = trainer(model, out=tmp_path, log_every=1)
     with pytest.raises(FloatingPointError):
         run.run(steps=5)
     assert run._log is None and threading.active_count() == threads
@@ -227,22 +229,22 @@ def test_optimizers_that_do_not_match():
 
 
 def test_bad_settings():
-    for settings, kind, message in [({"existing": "maybe"}, ValueError, "existing must be 'refuse', 'resume' or 'replace'"),
-                                    ({"log_every": 0}, ValueError, "log_every must be an integer ≥ 1, got 0"),
-                                    ({"ema": 1}, ValueError, "EMA: decay must be in"),
-                                    ({"clip": -1.0}, ValueError, "clip_grad_norm: the limit must be a number > 0, got -1.0")]:
-        with pytest.raises(kind, match=message):
+    for settings, message in [({"existing": "maybe"}, "existing must be 'refuse', 'resume' or 'replace'"),
+                              ({"log_every": 0}, "log_every must be an integer ≥ 1, got 0"),
+                              ({"ema": 1}, "EMA: decay must be in"),
+                              ({"clip": -1.0}, "clip_grad_norm: the limit must be a number > 0, got -1.0")]:
+        with pytest.raises(ValueError, match=message):
             trainer(Mean(), **settings).run(steps=1)
     model = Mean()
-    with pytest.raises(TypeError, match=r"wants a Loader or a function rng -> batch, got a ndarray; for a data set: data.Loader"):
+    with pytest.raises(TypeError, match="wants a Loader or a function rng -> batch, got a ndarray"):
         Trainer(model, Adam(model.parameters()), XS)
 
 
 def test_bad_losses():
     for loss, kind, message in [
-            (lambda batch, rng: mg.sum(batch["x"]), TypeError, "objective 'fit': loss.* must return a dict with a Tensor 'loss', got Tensor"),
+            (lambda batch, rng: mg.sum(batch["x"]), TypeError, "'fit': loss.* must return a dict with a .* got Tensor"),
             (lambda batch, rng: {"los": 1.0}, TypeError, r"got dict with \['los'\]"),
-            (lambda batch, rng: {"loss": batch["x"]}, ValueError, r"the term 'loss' has shape \(4, 2\), wants one number; average it"),
+            (lambda batch, rng: {"loss": batch["x"]}, ValueError, r"'loss' has shape \(4, 2\), wants one number"),
             (lambda batch, rng: {"loss": mg.mean(batch["x"]), "step": 1}, ValueError, "no term may be called 'step'")]:
         model = Mean()
         model.loss = loss

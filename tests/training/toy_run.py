@@ -1,6 +1,7 @@
 """A tiny adversarial run that uses everything a checkpoint must hold, and can be told to die at a chosen moment.
 
-    python toy_run.py FOLDER STEPS [MOMENT]          # MOMENT: loss:37, fsync:2, rename:2, renamed:2, log:3, or pause:0.01
+    python toy_run.py FOLDER STEPS [MOMENT]          # MOMENT: loss:37, fsync:2, rename:2, renamed:2, log:3, or
+    pause:0.01
 """
 import os
 import signal
@@ -22,7 +23,8 @@ class ToyGAN(GenerativeModel):
     def __init__(self, seed=0, each_loss=lambda: None):
         rng = mg.random.default_rng(seed)
         self.generator = nn.Linear(2, 3, rng=rng)
-        self.critic = nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Dropout(0.3, rng=rng), nn.ReLU(), nn.Linear(4, 1, rng=rng))
+        self.critic = nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Dropout(0.3, rng=rng), nn.ReLU(),
+                                    nn.Linear(4, 1, rng=rng))
         self.calls = nn.Buffer(mg.zeros(()))
         self.each_loss = each_loss
 
@@ -49,7 +51,8 @@ def trainer(out, each_loss=lambda: None, **settings):
     """The run of the tests: 7 batches an epoch, a line every 5 steps, a checkpoint every 8."""
     model = ToyGAN(each_loss=each_loss)
     examples = np.random.default_rng(7).standard_normal((40, 3)).astype(np.float32)
-    noisy = Loader({"x": examples}, 6, seed=3, transform=lambda batch, rng: {"x": batch["x"] + rng.random(dtype=np.float32)})
+    noisy = Loader({"x": examples}, 6, seed=3,
+                   transform=lambda batch, rng: {"x": batch["x"] + rng.random(dtype=np.float32)})
     optimizers = {"critic": lambda p: Adam(p, lr=schedules.cosine(0.01, steps=60)),
                   "generator": SGD(model.generator.parameters(), lr=0.05, momentum=0.9)}
     settings = {"existing": "resume", "ema": 0.9, "clip": 0.5, "validate": Loader({"x": examples}, 16, shuffle=False),
