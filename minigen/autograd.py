@@ -79,6 +79,8 @@ def backpropagate(roots, cotangents, wanted=None, create_graph=False, retain_gra
                 if create_graph:
                     values = _revive(node, derivative, values)
                 h = derivative.function(g, *values)                                              # Eq. (1)
+                if not create_graph and isinstance(h, Tensor):        # a vjp that used a Tensor from outside
+                    h = h._array
                 if h.shape != source.shape:
                     h = _unbroadcast(h, source.shape, node.op)
                 if h.dtype is not source.dtype and h.dtype != source.dtype:
@@ -101,7 +103,7 @@ def _between(roots, wanted):
         node = stack.pop()
         if node not in seen:
             seen.add(node)
-            if node.edges is None and wanted != [node]:              # what was below it can no longer be known
+            if node.edges is None and not (len(wanted) == 1 and wanted[0] is node):   # what was below it can no longer be known
                 raise RuntimeError(_freed(node))
             stack.extend(source for source in node.sources if type(source) is Node)
     reached, between = set(wanted), set()

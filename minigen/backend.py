@@ -210,6 +210,8 @@ def of(array):
     return backend
 
 
+NUMBERS = (int, float, np.generic)      # Python's and NumPy's scalars
+
 register("numpy", NumpyBackend)
 register("cupy", CupyBackend)
 _numpy = get("numpy")

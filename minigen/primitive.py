@@ -203,14 +203,13 @@ _WEAK = {float, int, bool}        # Python numbers take the dtype of the array b
 
 def _to_arrays(op, arrays):
     """(backend, inputs as arrays) of a call with inputs that are not Tensors: numbers, lists, arrays."""
-    homes = {home.name: home for home in map(backend.of, arrays) if home}
+    homes = {home.name: home for home in map(backend.of, (v for v in arrays if not isinstance(v, backend.NUMBERS))) if home}
     if len(homes) > 1:
         raise TypeError(f"{op.name}: {errors.describe(op, arrays)} live on different devices ({', '.join(homes)}); "
                         "move one with .to(...)")
     home = next(iter(homes.values())) if homes else backend.current()
-    beside = any(type(value) is home.array_type for value in arrays)
     for i, value in enumerate(arrays):
-        if beside and isinstance(value, (int, float)):                  # np.float64 is a float too
+        if homes and isinstance(value, backend.NUMBERS):                # weak beside an array, also one of NumPy's
             arrays[i] = value if type(value) in _WEAK else value.item()
         elif type(value) is not home.array_type:
             with backend.use(home.name):

@@ -1,7 +1,6 @@
 """What every test shares: where arrays live, and how hypothesis draws.
 
-``MINIGEN_TEST_BACKEND`` names the one backend to test (``cupy`` on a GPU). Without it: NumPy, and the strict stand-in for
-CuPy.
+``MINIGEN_TEST_BACKEND`` names the one backend to test (``cupy`` on a GPU). Without it: NumPy, and the strict stand-in.
 """
 import os
 

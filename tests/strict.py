@@ -8,7 +8,7 @@ Code that runs here will run on a GPU, because this namespace is at least as har
 * memory cannot be made read-only, arrays are unhashable, and the generator draws only what CuPy's does.
 
 What makes the host wait for a GPU is counted in `transfers` (``item``, ``get``, ``float``, ``nonzero``, a boolean mask
-as index …), what is copied to it in `uploads`. Python numbers stay weak, as in NumPy. ``tests/conftest.py`` registers it.
+as index …), what is copied to it in `uploads`. Python numbers are weak, as in NumPy.
 """
 import operator as _operator
 import types as _types
@@ -32,13 +32,12 @@ _FUNCTIONS = """all allclose amax amin any append argmax argmin argpartition arg
     histogram inner interp isclose isin kron lexsort matmul max mean median min moveaxis nan_to_num nanmax nanmean
     nanmin nansum nonzero outer pad partition percentile prod put_along_axis quantile ravel repeat reshape roll
     rollaxis rot90 round searchsorted sort split squeeze std sum swapaxes take take_along_axis tensordot tile trace
-    transpose tril triu unique unravel_index var vdot where""".split()  # first argument: an array
+    transpose tril triu unique unravel_index var vdot where""".split()          # first argument: an array
 _MAKERS = """arange array atleast_1d atleast_2d atleast_3d broadcast_arrays column_stack concatenate einsum empty
     empty_like eye full full_like hstack identity indices linspace logspace meshgrid ones ones_like
-    ravel_multi_index select stack tri tril_indices triu_indices vstack zeros zeros_like""".split()  # shapes, lists
-    of arrays
+    ravel_multi_index select stack tri tril_indices triu_indices vstack zeros zeros_like""".split()   # a shape, a list
 _PLAIN = """broadcast_shapes can_cast finfo iinfo issubdtype isscalar may_share_memory ndim promote_types
-    result_type shape shares_memory size""".split()  # these return no array
+    result_type shape shares_memory size""".split()                                       # these return no array
 _CONSTANTS = """bool bool_ dtype e euler_gamma float16 float32 float64 floating generic inexact inf int16 int32
     int64 int8 integer intp nan newaxis number pi uint16 uint32 uint64 uint8""".split()
 _LINALG = """cholesky det eigh eigvalsh inv lstsq matrix_power matrix_rank norm pinv qr slogdet solve svd tensorinv
@@ -47,11 +46,10 @@ _METHODS = """all any argmax argmin argpartition argsort astype choose clip comp
     diagonal dot fill flatten max mean min nonzero partition prod put ravel repeat reshape round searchsorted sort
     squeeze std sum swapaxes take trace transpose var view""".split()
 _OPERATORS = "add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift rshift".split()
-_FLAGS = "c_contiguous f_contiguous owndata".split()
 _DRAWS = {"random": 0, "standard_normal": 0, "standard_exponential": 0, "uniform": 2, "standard_gamma": 1, "beta": 2}
 _READS = {"__bool__": bool, "__int__": int, "__float__": float, "get": _np.array, "tolist": _np.ndarray.tolist,
           "item": _np.ndarray.item}
-_REFUSED = {"where", "initial", "correction", "like", "device", "subok", "stable", "hermitian", "rtol", "upper", "out"}
+_REFUSED = {"where", "initial", "correction", "like", "device", "subok", "stable", "hermitian", "rtol", "upper"}
 _WAITS = {"allclose", "argwhere", "array_equal", "bincount", "compress", "extract", "flatnonzero", "histogram", "lstsq",
           "matrix_rank", "nonzero", "unique"}
 
@@ -80,13 +78,14 @@ class ndarray:
     @property
     def flags(self):
         """CuPy's flags: there is no ``writeable``."""
-        return _types.SimpleNamespace(**{name: getattr(self._host.flags, name) for name in _FLAGS})
+        flags = self._host.flags
+        return _types.SimpleNamespace(c_contiguous=flags.c_contiguous, f_contiguous=flags.f_contiguous)
 
     def __getitem__(self, index):
         index = _index(index)
         parts = index if isinstance(index, tuple) else (index,)
-        if any(getattr(part, "dtype", None) == bool for part in parts):
-            _count("transfers")           # how many are True? the host must know the shape
+        if any(getattr(part, "dtype", None) == bool for part in parts):      # how many are True? the host must know
+            _count("transfers")
         result = self._host[index]
         return ndarray(self._host[(*parts, ...)] if isinstance(result, _np.generic) else result)     # … : a 0-d view
 
@@ -101,7 +100,6 @@ class ndarray:
 
     def __repr__(self):
         return f"strict.{self._host!r}"
-
 
 # ---- crossing the border ---------------------------------------------------------------------------------------------
 def _count(what):

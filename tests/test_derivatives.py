@@ -105,8 +105,8 @@ def test_integers_have_no_derivative():
         mg.vjp(lambda x: x * x, mg.tensor([1, 2]))
 
 
-@pytest.mark.parametrize("name, args", [("vjp", [1.0]), ("jvp", [[1.0], [1.0]]), ("jacobian", [1.0]), ("hessian", [1.0]),
-                                        ("hvp", [1.0, 1.0]), ("checkpoint", [1.0])])
+@pytest.mark.parametrize("name, args", [("vjp", [1.0]), ("jvp", [[1.0], [1.0]]), ("jacobian", [1.0]),
+                                        ("hessian", [1.0]), ("hvp", [1.0, 1.0]), ("checkpoint", [1.0])])
 def test_a_function_that_returns_no_tensor(name, args):
     with pytest.raises(TypeError, match=f"{name}: the function must return a Tensor, got tuple"):
         getattr(mg, name)(lambda x: (x, x), *args)

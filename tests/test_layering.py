@@ -27,7 +27,7 @@ SEPARATE = {"cupy", "cupyx"}     # for backend.py alone
 
 
 def module_name(path, root):
-    """``minigen/ops/reduce.py`` → ``ops.reduce``. A package's ``__init__`` is the package itself; the root's is ``""``."""
+    """``minigen/ops/reduce.py`` → ``ops.reduce``. An ``__init__`` is its package; the root's is ``""``."""
     parts = path.relative_to(root).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

@@ -13,7 +13,7 @@ ZEN4 = ("AuthenticAMD", {"avx2", *levers._SKYLAKEX})
 
 
 def fresh(code, **environment):
-    """Run code in a new Python, with these variables of ours in its environment and no others; return what it prints."""
+    """Run code in a new Python, with these variables of ours in its environment and no others. Return its output."""
     ours = ("OPENBLAS_CORETYPE", "MINIGEN_", "MALLOC_", "GLIBC_TUNABLES")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     clean["PYTHONPATH"] = os.path.dirname(os.path.dirname(os.path.abspath(levers.__file__)))

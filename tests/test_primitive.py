@@ -76,7 +76,8 @@ def test_a_variadic_op_has_one_derivative_for_all_its_inputs():
 
 
 def test_an_op_keeps_its_name_doc_and_signature():
-    assert (scaled_sum.__name__, scaled_sum.__doc__, scaled_sum.__module__) == ("scaled_sum", "scale · Σ a b.", __name__)
+    assert (scaled_sum.__name__, scaled_sum.__doc__) == ("scaled_sum", "scale · Σ a b.")
+    assert scaled_sum.__module__ == __name__
     assert str(inspect.signature(scaled_sum)) == "(a, b, scale=1.0, axis=None)"
     assert str(inspect.signature(weighted)) == "(*xs, weights=(1, 1))"
 
@@ -134,7 +135,7 @@ def test_a_vjp_of_the_wrong_shape_raises(wrong, shape):
 
     identity.vjp(wrong)
     x = mg.tensor([1.0, 2.0, 3.0], requires_grad=True)
-    with pytest.raises(RuntimeError, match=rf"identity: its vjp returned .* of shape {shape} for an input of shape \(3,\)"):
+    with pytest.raises(RuntimeError, match=rf"identity: its vjp .* shape {shape} for an input of shape \(3,\)"):
         identity(x).backward([1.0, 1.0, 1.0])
 
 
@@ -182,7 +183,7 @@ def test_python_numbers_are_weak():
     assert mg.add(1.0, 2.0).dtype == np.float32 and mg.add(1, 2).dtype == np.int64
 
 
-@pytest.mark.parametrize("args, settings", [((1.0,), {}), ((1.0, 2.0, 3.0, 4, 5), {}), ((1.0, 2.0), {"axes": 1}), ((), {})])
+@pytest.mark.parametrize("args, settings", [((), {}), ((1.0,), {}), ((1.0, 2.0, 3, 4, 5), {}), ((1.0, 2.0), {"ax": 1})])
 def test_a_bad_call_shows_the_signature(args, settings):
     signature = r"its signature is scaled_sum\(a, b, scale=1.0, axis=None\)"
     with pytest.raises(TypeError, match=rf"scaled_sum: (missing|too many|got an unexpected).*; {signature}"):

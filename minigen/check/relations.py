@@ -11,6 +11,8 @@ from minigen.check.report import Diagnosis
 
 __all__ = ["IN_ORDER", "factor_of"]
 
+HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+
 
 # ---- values that are no numbers --------------------------------------------------------------------------------------
 def not_finite(case):
@@ -142,12 +144,16 @@ def constant_offset(case):
     difference = (case.yours - case.ours).ravel()
     if not difference.size or not case.same(case.yours, case.ours + difference[0]):
         return None
-    precision = (case.rtol * np.abs(case.ours).max() + case.floor) / max(abs(difference[0]), 1e-300)
-    text = nice(difference[0], precision) if precision < 1e-4 else None
+    c = abs(float(difference[0]))
+    precision = (case.rtol * np.abs(case.ours).max() + case.floor) / max(c, 1e-300)
+    text = nice(c, precision) if precision < 1e-4 else None
     if text is None and difference.size < 3 or np.unique(case.ours).size < min(3, difference.size):
         return None
-    return Diagnosis("offset", f"{case.who} is {case.what} {'+' if difference[0] > 0 else '−'} {(text or f'{difference[0]:.6g}').strip('−')} everywhere"
-                     ": a constant that does not belong, or is missing")
+    count = c / HALF_LOG_2PI
+    if round(count) >= 1 and abs(count - round(count)) <= min(10 * precision * count, 0.01):
+        text = f"{round(count)} · ½ log 2π (the constant of a Gaussian, once per dimension)" if round(count) > 1 else "½ log 2π (the constant of a Gaussian)"
+    return Diagnosis("offset", f"{case.who} is {case.what} {'+' if difference[0] > 0 else '−'} {text or f'{c:.6g}'} everywhere: a constant that does "
+                     "not belong, or is missing")
 
 
 # ---- the same numbers elsewhere ----------------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
 """The table that gives Tensor its operators and its NumPy methods. Each is an op under another name."""
+import numpy as np
+
 from minigen.tensor import Tensor
 
 OPERATORS = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
@@ -52,6 +54,6 @@ def _ufunc(ops):
         if op is None or method != "__call__" or settings:
             how = "" if method == "__call__" else f".{method}"
             raise TypeError(f"np.{ufunc.__name__}{how} has no derivative here; use a minigen op, or pass t.numpy()")
-        return op(*inputs)
+        return op(*(x.item() if isinstance(x, np.ndarray) and x.ndim == 0 else x for x in inputs))    # its own scalars
 
     return __array_ufunc__

@@ -54,7 +54,7 @@ def _count(shape, axis):
 # ---- sum and its adjoint ---------------------------------------------------------------------------------------------
 def _sum(xp, x, axis, keepdims):
     """Σ_A x, Eq. (1). A large sum over leading axes, where NumPy is slow, goes through `_sum_rows`."""
-    if x.size >= LARGE and x.dtype.kind == "f" and x.flags.c_contiguous:
+    if x.size >= LARGE and x.dtype.char in "fd" and x.flags.c_contiguous:           # f, d: float32, float64
         axes = _axes(axis, x.ndim)
         D = math.prod(x.shape[len(axes):])
         if D > 1 and set(axes) == set(range(len(axes))):

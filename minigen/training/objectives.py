@@ -25,7 +25,7 @@ def match_optimizers(objectives, optimizers):
 
 
 def check_terms(objective, terms):
-    """Raise TypeError or ValueError unless ``terms``, made by the objective of this name, are scalars with a "loss"."""
+    """Raise TypeError or ValueError unless ``terms``, made by this objective, are scalars, with a loss to minimise."""
     where = f"objective {objective!r}"
     if not isinstance(terms, dict) or not isinstance(terms.get("loss"), Tensor):
         raise TypeError(f"{where}: loss(batch, rng) must return a dict with a Tensor 'loss', got {type(terms).__name__}"
@@ -35,6 +35,9 @@ def check_terms(objective, terms):
             raise ValueError(f"{where}: the term {name!r} has shape {value.shape}, wants one number; average it")
     if not RESERVED.isdisjoint(terms):
         raise ValueError(f"{where}: no term may be called {sorted(RESERVED & set(terms))[0]!r}; the log uses that name")
+    if not terms["loss"].requires_grad:
+        raise ValueError(f"{where}: the loss depends on nothing that requires grad, so nothing would be trained; was "
+                         "it detached, or computed inside no_grad()?")
 
 
 def average_terms(objectives, loader, rng):

@@ -14,7 +14,7 @@ from minigen.viz.figure import DPI, INK, finish, host
 
 GAP, BAND = 2, 4                    # pixels of an image: between two images; more of them between bands of rows
 NAN = (0.835, 0.369, 0.0)           # the palette's vermilion
-SIZE = 1000                         # pixels of the file that a picture's longer side is brought near to
+SIZE = 1000                        # pixels of the file that a picture's longer side is brought near to
 CHARACTER = 10                      # pixels of the file that a letter of a label is wide, about
 
 
@@ -123,7 +123,7 @@ def _show(rows, title=None, labels=(), columns=(), band=None):
     picture, ys, xs = _tile(rows, band)
     h, w = rows[0].shape[1:3]
     height, width = picture.shape[:2]
-    k = min(6, max(1, round(SIZE / max(height, width))))
+    k = min(12, max(1, round(SIZE / max(height, width))))
     margin = 12
     left = margin + CHARACTER * max((len(label) + 1 for label in labels), default=0)
     across = left + k * width + margin

@@ -1,4 +1,5 @@
 """Initialisers: their laws, and that they keep a signal alive. Seeds fixed, false-alarm rates stated."""
+import functools
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ from scipy import stats
 
 import minigen as mg
 from minigen import nn
-from minigen.nn.init import INITIALISERS, fans, initial
+from minigen.nn.init import INITIALISERS, fans, initial, normal, orthogonal
 
 pytestmark = pytest.mark.usefixtures("backend")
 IN, OUT = 300, 500
@@ -46,6 +47,13 @@ def test_orthogonal(shape):
     q = initial("orthogonal", shape, 1).numpy().reshape(-1, shape[-1])
     product = q.T @ q if q.shape[0] >= q.shape[1] else q @ q.T
     np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-6)
+
+
+def test_settings_are_bound_with_partial():
+    doubled = initial(functools.partial(orthogonal, gain=2.0), (4, 4), 1).numpy()
+    np.testing.assert_allclose(doubled, 2 * initial("orthogonal", (4, 4), 1).numpy(), rtol=1e-6)
+    wide = initial(functools.partial(normal, std=3.0), (4, 4), 1).numpy()
+    np.testing.assert_allclose(wide, 150 * initial("normal", (4, 4), 1).numpy(), rtol=1e-5)
 
 
 def test_orthogonal_is_uniform():

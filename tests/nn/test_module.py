@@ -251,6 +251,13 @@ def test_to_moves_everything_in_place_and_back(backend):
         np.testing.assert_array_equal(value, before[name])
 
 
+def test_a_cached_result_stays_where_it_was_computed(backend):
+    model = Holder(affine=Affine(2))
+    model.cache = model.affine(mg.ones(2))
+    model.to("strict" if backend == "numpy" else "numpy").astype("float64")
+    assert model.cache.backend.name == backend and model.cache.dtype == np.float32
+
+
 def test_to_an_unknown_backend_raises():
     with pytest.raises(mg.BackendError, match="did you mean 'numpy'"):
         Affine(1).to("numpi")
@@ -270,7 +277,7 @@ def test_deepcopy_is_independent_and_keeps_what_is_shared():
     list(model.parameters())
     twin = copy.deepcopy(model)
     assert twin.a is twin.b[0] and twin.a is not shared and not twin.a.requires_grad
-    assert names(twin) == names(model) and twin.c.scale.name == "c.scale"
+    assert twin.c.scale.name == "c.scale" and names(twin) == names(model)
     twin.c.scale[...] = 7.0
     assert (model.c.scale.numpy() != 7).all()
 

@@ -10,7 +10,10 @@ from minigen.training.objectives import average_terms, check_terms, match_optimi
 
 
 def test_terms_must_be_scalars_with_a_loss():
-    check_terms("a", {"loss": mg.tensor([1.0]), "kl": 3, "rate": np.float64(2.0)})
+    p = nn.Parameter(mg.zeros(1))
+    check_terms("a", {"loss": 2.0 * p, "kl": 3, "rate": np.float64(2.0)})
+    with pytest.raises(ValueError, match="objective 'a': the loss depends on nothing that requires grad"):
+        check_terms("a", {"loss": (2.0 * p).detach()})
     with pytest.raises(TypeError, match="objective 'a': loss.* got NoneType"):
         check_terms("a", None)
     with pytest.raises(ValueError, match=r"objective 'a': the term 'kl' has shape \(2,\)"):

@@ -3,24 +3,29 @@
     python toy_run.py FOLDER STEPS [MOMENT]          # MOMENT: loss:37, fsync:2, rename:2, renamed:2, log:3, or
     pause:0.01
 """
+import functools
 import os
 import signal
 import sys
 import time
 
 import minigen as mg
-import numpy as np
 from minigen import nn
 from minigen.data import Loader
 from minigen.models.base import GenerativeModel, Objective
-from minigen.training import SGD, Adam, Trainer, schedules
-from minigen.training import checkpoint, log
+from minigen.training import SGD, Adam, Trainer, checkpoint, log, schedules
+
+import numpy as np  # after minigen, as minigen.levers asks
+
+
+def nothing():
+    """What happens at each loss of a run that is left alone."""
 
 
 class ToyGAN(GenerativeModel):
     """A linear critic with dropout against a linear generator; a Buffer counts the critic's losses."""
 
-    def __init__(self, seed=0, each_loss=lambda: None):
+    def __init__(self, seed=0, each_loss=nothing):
         rng = mg.random.default_rng(seed)
         self.generator = nn.Linear(2, 3, rng=rng)
         self.critic = nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Dropout(0.3, rng=rng), nn.ReLU(),
@@ -47,7 +52,7 @@ class ToyGAN(GenerativeModel):
                 Objective("generator", self.generator.parameters(), self.generator_loss, every=2)]
 
 
-def trainer(out, each_loss=lambda: None, **settings):
+def trainer(out, each_loss=nothing, **settings):
     """The run of the tests: 7 batches an epoch, a line every 5 steps, a checkpoint every 8."""
     model = ToyGAN(each_loss=each_loss)
     examples = np.random.default_rng(7).standard_normal((40, 3)).astype(np.float32)
@@ -78,17 +83,17 @@ class Death:
 
 def main(folder, steps, moment="none:0"):
     where, _, n = moment.partition(":")
-    each_loss = lambda: None                                                                        # noqa: E731
+    each_loss = nothing
     if where == "loss":
-        each_loss = Death(each_loss, int(n))
+        each_loss = Death(nothing, int(n))
     elif where == "pause":
-        each_loss = lambda: time.sleep(float(n))                                                    # noqa: E731
+        each_loss = functools.partial(time.sleep, float(n))
     elif where == "fsync":
         os.fsync = Death(os.fsync, int(n))
     elif where in ("rename", "renamed"):
         checkpoint.os.replace = Death(os.replace, int(n), after=where == "renamed")
     elif where == "log":
-        write, last = log.Log.write, Death(lambda: None, int(n))
+        write, last = log.Log.write, Death(nothing, int(n))
         log.Log.write = lambda self, line: (write(self, line), last())
     trainer(folder, each_loss).run(int(steps))
 
