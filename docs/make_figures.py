@@ -1,9 +1,14 @@
-"""Draw the figures of the docs that are not written by a demo: ``python docs/make_figures.py``."""
+"""Put the figures of the docs in place: ``python demos/vae.py && python docs/make_figures.py``.
+
+Draws those that no demo draws, and copies those that demos/vae.py has drawn into out/vae.
+"""
 import pathlib
+import shutil
 
 import minigen as mg
 
-IMAGES = pathlib.Path(__file__).resolve().parent / "images"
+DOCS = pathlib.Path(__file__).resolve().parent
+IMAGES = DOCS / "images"
 
 
 def graph():
@@ -14,5 +19,12 @@ def graph():
     mg.viz.draw_graph(h * h + x * mg.exp(h), IMAGES / "graph.png", title="y = h² + x eʰ,  h = tanh(x w + b)")
 
 
+def copy(name):
+    """The pictures of a demo, with its name in front."""
+    for path in (DOCS.parent / "out" / name).glob("*.png"):
+        shutil.copy(path, IMAGES / f"{name}_{path.name}")
+
+
 if __name__ == "__main__":
     graph()
+    copy("vae")

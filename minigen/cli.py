@@ -1,40 +1,31 @@
 """The command line: ``minigen doctor | list | train | sample | evaluate | check``.
 
-Every command takes ``--json``. Every failure is one clear line on stderr and a non-zero status.
+Every command takes ``--json``, which prints JSON and nothing else on stdout. Every failure is one clear line on stderr and a
+non-zero status: 2 for a bad command line, 130 for Ctrl-C, 1 for anything else.
 """
-import argparse
-import difflib
 import json
 import os
 import pathlib
 import sys
 
 import minigen as mg
-from minigen.demo import explained, write_json
+from minigen.command import Parser, add_shared_options, at_least, failure, writable_folder, write_json
 from minigen.doctor import examine
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse, with one-line errors that suggest the nearest command or option."""
-
-    def error(self, message):
-        near = ""
-        if "invalid choice: " in message:
-            wrong, _, known = message.partition("invalid choice: ")[2].partition(" (choose from ")
-            match = difflib.get_close_matches(wrong.strip("'"), known.replace("'", "").rstrip(")").split(", "), 1)
-            near = f"; did you mean {match[0]!r}?" if match else ""
-        self.exit(2, f"{self.prog}: {message}{near}\n")
-
-
 def main(argv=None):
-    """Run a command; returns the exit status."""
+    """Run a command, by default the one that this process was started with; returns the exit status."""
     options = build_parser().parse_args(argv)
-    with explained("minigen"), mg.use(getattr(options, "backend", "numpy")):
-        try:
-            return options.run(options) or 0
-        except BrokenPipeError:                      # the reader of our output, such as head, has gone
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
+    try:
+        with mg.use(getattr(options, "backend", "numpy")):
+            status = options.run(options) or 0
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:                          # the reader of our output, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (Exception, KeyboardInterrupt) as error:
+        return failure(f"minigen {options.command}", error)
 
 
 def build_parser():
@@ -51,30 +42,27 @@ def build_parser():
 
     command("doctor", doctor, "What minigen found on this machine: libraries, BLAS, allocator, GPU, memory.")
     command("list", list_recipes, "The recipes, and the published figures they are compared with.")
-    train_ = command("train", train, "Train a recipe. Run it again with the same folder to resume.")
-    train_.add_argument("recipe", help="a name that `minigen list` shows")
-    train_.add_argument("--out", required=True, type=pathlib.Path, help="folder for checkpoint, log and results")
-    train_.add_argument("--steps", type=int, help="train this many steps instead of the recipe's")
-    train_.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
-    for name, run, summary in (("sample", sample, "Draw samples of a trained model as a picture."),
-                               ("evaluate", evaluate, "Measure a trained model on the test set.")):
-        sub = command(name, run, summary)
-        sub.add_argument("out", type=pathlib.Path, help="the folder given to `minigen train`")
-        sub.add_argument("--seed", type=int, default=0, help="of the draws (default 0)")
-        if name == "sample":
-            sub.add_argument("-n", type=int, default=64, help="how many (default 64)")
-    for name in ("train", "sample", "evaluate"):
-        commands.choices[name].add_argument("--backend", default="numpy", help="numpy or cupy (default numpy)")
-        commands.choices[name].add_argument("--data", help="a folder with MNIST's IDX files")
-    check_ = command("check", check, "Verify the classical identities: all of them, or those named.")
-    check_.add_argument("names", nargs="*", help="which ones (default: all)")
-    check_.add_argument("--list", action="store_true", help="only list them, with formula and source")
+    sub = command("train", train, "Train a recipe. Run it again with the same folder to resume.")
+    sub.add_argument("recipe", help="a name that `minigen list` shows")
+    sub.add_argument("--out", required=True, type=pathlib.Path, help="folder for checkpoint, log and results")
+    sub.add_argument("--steps", type=at_least(1), help="how many steps in all (default: the recipe's)")
+    add_shared_options(sub)
+    sub = command("sample", sample, "Draw samples of a trained model as a picture, samples.png in its folder.")
+    sub.add_argument("out", type=pathlib.Path, help="the folder given to `minigen train`")
+    sub.add_argument("-n", type=at_least(1), default=64, help="how many (default 64)")
+    add_shared_options(sub)
+    sub = command("evaluate", evaluate, "Measure a trained model on the test set; result.json in its folder.")
+    sub.add_argument("out", type=pathlib.Path, help="the folder given to `minigen train`")
+    add_shared_options(sub)
+    sub = command("check", check, "Verify the classical identities: all of them, or those named. Status 1 if one fails.")
+    sub.add_argument("names", nargs="*", metavar="name", help="which ones (default: all)")
+    sub.add_argument("--list", action="store_true", help="only list them, with formula and source")
     return parser
 
 
 def tell(options, tree, text):
     """Print the result as JSON or as text."""
-    print(json.dumps(tree, indent=2) if options.json else text)
+    print(json.dumps(tree, indent=2, allow_nan=False) if options.json else text)
 
 
 # ---- recipes ---------------------------------------------------------------------------------------------------------
@@ -92,37 +80,43 @@ def list_recipes(options):
 
 def train(options):
     """``minigen train RECIPE --out DIR``."""
-    recipe = mg.recipes.get(options.recipe)
+    recipe, out = mg.recipes.get(options.recipe), options.out
     steps = recipe.steps if options.steps is None else options.steps
-    trainer = recipe.trainer(options.out, options.seed, options.data, existing="resume", progress=not options.json)
-    if trainer.step and trainer.config["recipe"] != recipe.name:
-        raise ValueError(f"{options.out} holds a run of {trainer.config['recipe']!r}; choose another --out")
-    last = trainer.run(steps)
-    tell(options, {"out": str(options.out), **last},
-         f"{recipe.name}: {last['step']} steps done, saved in {options.out}\n"
-         f"next: minigen evaluate {options.out}; minigen sample {options.out}")
+    trainer = recipe.trainer(out, options.seed, options.data, existing="resume", progress=not options.json)
+    begun = trainer.step
+    if begun > steps:
+        raise ValueError(f"{out} holds {begun} steps already, more than {steps}; ask for more with --steps, or choose another --out")
+    if 0 < begun < steps:
+        print(f"minigen train: going on after step {begun} of {steps} in {out}", file=sys.stderr)
+    try:
+        last = trainer.run(steps)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped at step {trainer.step} of {steps}; the same command goes on from the last step saved "
+                                f"in {out}") from None
+    done = f"all {steps} steps were done already; train on with --steps" if begun == steps else f"{steps} steps done"
+    tell(options, {**last, "recipe": recipe.name, "out": str(out), "step": steps, "new_steps": steps - begun},
+         f"{recipe.name}: {done}\nsaved in {out}; next: minigen evaluate {out}; minigen sample {out}")
 
 
 def sample(options):
     """``minigen sample DIR``."""
-    recipe = mg.recipes.of_run(options.out)
-    if options.n < 1:
-        raise ValueError(f"sample: -n must be at least 1, got {options.n}")
-    images = recipe.load(options.out).sample(options.n, rng=mg.random.default_rng(options.seed))
-    path = options.out / "samples.png"
-    mg.viz.image_grid(images, path, title=f"{recipe.name}: {options.n} samples")
+    run = mg.recipes.open_run(options.out)
+    path = writable_folder(options.out) / "samples.png"
+    images = run.model.sample(options.n, rng=mg.random.default_rng(options.seed))
+    mg.viz.image_grid(images, path, title=f"{run.recipe.name}: {options.n} samples after {run.step:,} steps")
     tell(options, {"picture": str(path), "n": options.n}, f"{options.n} samples in {path}")
 
 
 def evaluate(options):
     """``minigen evaluate DIR``."""
-    recipe = mg.recipes.of_run(options.out)
-    metrics = recipe.evaluate(recipe.load(options.out), options.data, options.seed)
-    published = {t.metric: t for t in recipe.targets}
-    write_json(options.out / "result.json", {"name": recipe.name, "seed": options.seed, "metrics": metrics})
-    lines = [f"{name:<18}{figure['value']:>11.3f} {figure['unit']}"
-             + (f"   published {published[name].value}" if name in published else "") for name, figure in metrics.items()]
-    tell(options, {"name": recipe.name, "metrics": metrics}, "\n".join(lines))
+    run = mg.recipes.open_run(options.out)
+    writable_folder(options.out)
+    metrics = run.recipe.evaluate(run.model, options.data or run.folder, options.seed)
+    result = {"name": run.recipe.name, "seed": run.seed, "seconds": run.seconds, "steps": run.step, "metrics": metrics}
+    write_json(options.out / "result.json", result)
+    published = {t.metric: f"   published {t.value}" for t in run.recipe.targets}
+    lines = [f"{name:<18}{figure['value']:>11.3f} {figure['unit']}{published.get(name, '')}" for name, figure in metrics.items()]
+    tell(options, result, "\n".join(lines))
 
 
 # ---- the doctor ------------------------------------------------------------------------------------------------------

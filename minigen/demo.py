@@ -8,83 +8,72 @@
 On leaving the block the metrics are printed and written; a failure is one clear line and a non-zero status.
 """
 import argparse
-import json
-import os
+import contextlib
+import math
 import pathlib
 import sys
 import time
 
 import minigen as mg
+from minigen.command import Parser, add_shared_options, failure, writable_folder, write_json
 
 
 class Demo:
-    """A demo run.
+    """One run of a demo, a context manager.
 
-    Attributes: smoke, whether only to show that all works (under 10 s); seed; out, a Path; data, a folder of IDX files or None.
+    Args:
+        name: of the script. description: its docstring, shown by ``--help``. argv: arguments, by default the command line's.
+
+    Attributes:
+        smoke: whether only to show that all works (under 10 s). seed: of everything random. out: the folder, a Path.
+        data: a folder of IDX files, or None.
     """
 
     def __init__(self, name, description, argv=None):
-        parser = argparse.ArgumentParser(prog=f"demos/{name}.py", description=description,
-                                         formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser = Parser(prog=f"{name}.py", description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--smoke", action="store_true", help="a short run that draws every picture, under 10 s")
-        parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
         parser.add_argument("--out", type=pathlib.Path, help=f"folder for the pictures (default out/{name})")
-        parser.add_argument("--backend", default="numpy", help="numpy or cupy (default numpy)")
-        parser.add_argument("--data", help="a folder with full MNIST's IDX files (default: the bundled digits)")
+        add_shared_options(parser)
         options = parser.parse_args(argv)
         self.name, self.smoke, self.seed, self.data = name, options.smoke, options.seed, options.data
-        self.out = options.out or pathlib.Path("out") / name
-        self.backend, self.metrics, self._began = options.backend, {}, time.perf_counter()
+        self.out, self._backend = options.out or pathlib.Path("out") / name, options.backend
+        self.metrics, self._pictures, self._began = {}, [], time.perf_counter()
 
     def path(self, name):
-        """Where to write a picture."""
+        """Where to write the picture of this name."""
+        self._pictures.append(name)
         return self.out / name
 
     def metric(self, name, value, unit):
-        """Keep a figure for result.json."""
+        """Keep a number for result.json. Raises ValueError if it is not finite."""
+        if not math.isfinite(value):
+            raise ValueError(f"the metric {name} is {float(value)}; the run has failed")
         self.metrics[name] = {"value": float(value), "unit": unit}
 
     def __enter__(self):
-        with explained(self.name):
-            self._chosen = mg.use(self.backend)
-            self._chosen.__enter__()
-            self.out.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            stack.push(self._explain)
+            stack.enter_context(mg.use(self._backend))
+            writable_folder(self.out)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, kind, error, trace):
-        self._chosen.__exit__(kind, error, trace)
-        if kind is not None:
-            return explained(self.name).__exit__(kind, error, trace)
+        with self._stack:
+            if error is not None:
+                raise error
+            self._tell()
+
+    def _tell(self):
+        """Write result.json and print what is in it."""
         seconds = round(time.perf_counter() - self._began, 2)
-        write_json(self.path("result.json"), {"name": self.name, "seed": self.seed, "seconds": seconds,
-                                              "metrics": self.metrics})
+        result = {"name": self.name, "seed": self.seed, "seconds": seconds, "metrics": self.metrics}
+        write_json(self.out / "result.json", result)
         for name, figure in self.metrics.items():
             print(f"{name:<20}{figure['value']:>12.4f} {figure['unit']}")
-        print(f"{len(list(self.out.glob('*.png')))} pictures in {self.out} after {seconds} s")
+        print(f"{len(self._pictures)} pictures and result.json in {self.out}, after {seconds} s")
 
-
-class explained:
-    """Context manager: an expected failure becomes one line on stderr and a status, 130 for Ctrl-C, 1 otherwise."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            print(f"{self.name}: {str(error) or 'stopped'}", file=sys.stderr)
-            sys.exit(130)
-        if kind is not None and issubclass(kind, (ValueError, TypeError, OSError, RuntimeError, ArithmeticError)):
-            print(f"{self.name}: {' '.join(str(error).split())}", file=sys.stderr)
-            sys.exit(1)
-        return False
-
-
-def write_json(path, tree):
-    """Write JSON so that the file appears complete or not at all."""
-    path = pathlib.Path(path)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    def _explain(self, kind, error, trace):
+        """The last to be told of an exception: one line, and out."""
+        if isinstance(error, (Exception, KeyboardInterrupt)):
+            sys.exit(failure(self.name, error))

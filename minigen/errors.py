@@ -16,7 +16,7 @@ def describe(op, arrays):
         home = backend.of(array)
         parts.append(f"{name} {array.shape} {array.dtype}" + (f" on {home.name}" if home.name != "numpy" else "")
                      if home else f"{name} = {array!r}")
-    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts) or "nothing"
 
 
 def explain(op, arrays, settings, error):

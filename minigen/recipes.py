@@ -4,6 +4,7 @@
     trainer = recipe.trainer(out="runs/vae", seed=0)
     trainer.run(recipe.steps)
     recipe.evaluate(trainer.model)        # {"test_elbo": {"value": …, "unit": "nats"}, …}
+    mg.recipes.open_run("runs/vae")       # later: the recipe, the model, and how it was trained
 
 The same seed gives the same bits on one CPU. ``minigen train NAME`` runs one from the command line; `docs/results.md` keeps
 what was measured.
@@ -11,6 +12,7 @@ what was measured.
 import dataclasses
 import difflib
 import pathlib
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -61,20 +63,23 @@ class Recipe:
                            transform=self.transform if train else self.test_transform)
 
     def trainer(self, out=None, seed=0, folder=None, existing="refuse", **settings):
-        """A `minigen.training.Trainer` ready to run. It validates on the test set, by which nothing is chosen."""
+        """A `minigen.training.Trainer` ready to run. It validates on the test set, by which nothing is chosen.
+
+        Args:
+            folder: of the data, where it is not the recipe's own. settings: more arguments for the Trainer.
+
+        Raises ValueError if ``existing="resume"`` meets a run of another recipe, and what Trainer raises.
+        """
         model = self.build(mg.random.default_rng(seed))
-        test = self.loader("test", folder)
-        config = {"recipe": self.name, "seed": seed, "backend": mg.backend.current().name}
-        settings = {"validate": test, "validate_every": max(1, self.steps // 20), "save_every": 1000, **settings}
+        if existing == "resume" and out is not None and (pathlib.Path(out) / CHECKPOINT).exists():
+            theirs = _config(checkpoint.load(pathlib.Path(out) / CHECKPOINT), out)["recipe"]
+            if theirs != self.name:
+                raise ValueError(f"{out} holds a run of the recipe {theirs!r}, not of {self.name!r}; choose another folder")
+        folder = folder and str(pathlib.Path(folder).resolve())
+        config = {"recipe": self.name, "backend": mg.backend.current().name, "folder": folder}
+        settings = {"validate": self.loader("test", folder), "validate_every": max(1, self.steps // 20), **settings}
         return Trainer(model, self.optimizer, self.loader("train", folder, seed), seed=seed, out=out, existing=existing,
                        config=config, **settings)
-
-    def load(self, out):
-        """The trained model in folder ``out``. Raises as `open_run` does."""
-        saved = open_run(out)
-        model = self.build(mg.random.default_rng(saved["seed"]))
-        model.load_state_dict(saved["model"])
-        return model.eval()
 
     def evaluate(self, model, folder=None, seed=0):
         """{metric: {"value", "unit"}} on the test set."""
@@ -82,20 +87,40 @@ class Recipe:
         return {name: {"value": value, "unit": unit} for name, (value, unit) in figures.items()}
 
 
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a folder holds: the recipe, the model as trained so far, and how: seed, steps, seconds, folder of the data."""
+    recipe: Recipe
+    model: mg.nn.Module
+    seed: int
+    step: int
+    seconds: float
+    folder: str | None
+
+
 def open_run(out):
-    """The checkpoint in folder ``out``. Raises FileNotFoundError if there is none, `CheckpointError` if it is damaged."""
+    """The `Run` in folder ``out``.
+
+    Raises FileNotFoundError if there is none, `CheckpointError` if it is damaged, ValueError if no recipe made it.
+    """
     path = pathlib.Path(out) / CHECKPOINT
     if not path.exists():
-        raise FileNotFoundError(f"{out} holds no run (there is no {path.name}); train one: minigen train vae --out {out}")
-    return checkpoint.load(path)
+        what = f"has no {path.name}" if path.parent.is_dir() else "is no folder"
+        raise FileNotFoundError(f"there is no run in {out}: it {what}; train one with minigen train vae --out {out}")
+    saved = checkpoint.load(path)
+    config = _config(saved, out)
+    recipe = get(config["recipe"])
+    model = recipe.build(mg.random.default_rng(saved["seed"]))
+    model.load_state_dict(saved["model"])
+    return Run(recipe, model.eval(), saved["seed"], saved["step"], saved["seconds"], config["folder"])
 
 
-def of_run(out):
-    """The recipe that was trained in folder ``out``. Raises as `open_run` does, ValueError if no recipe trained it."""
-    config = open_run(out).get("config") or {}
-    if "recipe" not in config:
-        raise ValueError(f"the run in {out} was not made by a recipe, so its model cannot be rebuilt from the folder alone")
-    return get(config["recipe"])
+def _config(saved, out):
+    """What `Recipe.trainer` noted in a checkpoint. Raises ValueError if something else wrote it."""
+    config = saved.get("config") if isinstance(saved, dict) else None
+    if not isinstance(config, dict) or "recipe" not in config:
+        raise ValueError(f"the run in {out} was not made by a recipe, so its model cannot be built from the folder alone")
+    return config
 
 
 def evaluate_bounds(samples):
@@ -119,9 +144,10 @@ def _mean(parts):
 
 
 def progress(items, what):
-    """Iterate with a progress bar that vanishes when done."""
-    from tqdm.auto import tqdm
-    return tqdm(items, desc=what, leave=False, dynamic_ncols=True)
+    """Iterate with a progress bar on stderr that vanishes when done. In a log file it speaks every 10 s only."""
+    from tqdm.auto import tqdm                          # here, since it takes a while to load
+    live = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return tqdm(items, desc=what, leave=False, dynamic_ncols=True, mininterval=0.1 if live else 10)
 
 
 # ---- data ------------------------------------------------------------------------------------------------------------

@@ -101,6 +101,7 @@ class ndarray:
     def __repr__(self):
         return f"strict.{self._host!r}"
 
+
 # ---- crossing the border ---------------------------------------------------------------------------------------------
 def _count(what):
     globals()[what] += 1
@@ -152,10 +153,6 @@ def guard(function, name, sequences=True, array_first=False):
         return _outside(result)
     guarded.__name__ = guarded.__qualname__ = name
     return guarded
-
-
-def _plain(function, name):
-    return lambda *args, **settings: function(*(_inside(a, name) for a in args), **settings)
 
 
 def _ufunc(name):
@@ -233,7 +230,7 @@ def _names():
     names = {name: _ufunc(name) for name in _UFUNCS}
     names |= {name: guard(getattr(_np, name), name, array_first=True) for name in _FUNCTIONS}
     names |= {name: guard(getattr(_np, name), name) for name in _MAKERS}
-    names |= {name: _plain(getattr(_np, name), name) for name in _PLAIN}
+    names |= {name: lambda *args, f=getattr(_np, name): f(*(_inside(a, f.__name__) for a in args)) for name in _PLAIN}
     names |= {name: getattr(_np, name) for name in _CONSTANTS}
     linalg = {name: guard(getattr(_np.linalg, name), name, array_first=True) for name in _LINALG}
     names["linalg"] = _types.SimpleNamespace(**linalg, LinAlgError=_np.linalg.LinAlgError)

@@ -14,6 +14,7 @@ arguments, ends with the same bits (on one CPU) and the same log, but for the se
 """
 import contextlib
 import pathlib
+import sys
 import time
 
 import numpy as np
@@ -201,7 +202,9 @@ class Trainer:
 
     def _bar(self, steps):
         from tqdm.auto import tqdm                      # here, since it takes a while to load
-        return tqdm(total=steps, initial=self.step, unit="step", disable=not self.progress, dynamic_ncols=True)
+        watched = sys.stderr.isatty() or "ipykernel" in sys.modules             # else a file, which we do not flood
+        return tqdm(total=steps, initial=self.step, unit="step", disable=not self.progress, dynamic_ncols=True,
+                    mininterval=0.2 if watched else 30.0)
 
     # ---- saving --------------------------------------------------------------------------------------------------
     def save(self):
