@@ -63,8 +63,8 @@ def draw_arithmetic(model, x, z, y, path):
             moved = z[i] + np.linspace(0, 1.5, 9)[:, None] * (means[target] - means[source])           # (9, K)
             rows += [x[i], *model.decode(moved).numpy()]
     mg.viz.image_grid(np.stack(rows), path, columns=10,
-                      title="Editing: a digit, then z + t (mean z of another class − mean z of its own), t from 0 to 1.5: "
-                            "4 to 9, 3 to 8, 1 to 7, 5 to 3")
+                      title="Editing: a digit, then z + t (mean z of another class − mean z of its own), t from 0 to "
+                            "1.5; 4 to 9, 3 to 8, 1 to 7, 5 to 3")
 
 
 def draw_curve(history, path):

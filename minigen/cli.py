@@ -1,7 +1,7 @@
 """The command line: ``minigen doctor | list | train | sample | evaluate | check``.
 
-Every command takes ``--json``, which prints JSON and nothing else on stdout. Every failure is one clear line on stderr and a
-non-zero status: 2 for a bad command line, 130 for Ctrl-C, 1 for anything else.
+Every command takes ``--json``, which prints JSON and nothing else on stdout. Every failure is one clear line on stderr
+and a non-zero status: 2 for a bad command line, 130 for Ctrl-C, 1 for anything else.
 """
 import json
 import os
@@ -54,7 +54,7 @@ def build_parser():
     sub = command("evaluate", evaluate, "Measure a trained model on the test set; result.json in its folder.")
     sub.add_argument("out", type=pathlib.Path, help="the folder given to `minigen train`")
     add_shared_options(sub)
-    sub = command("check", check, "Verify the classical identities: all of them, or those named. Status 1 if one fails.")
+    sub = command("check", check, "Verify the classical identities, all or those named; status 1 if one fails.")
     sub.add_argument("names", nargs="*", metavar="name", help="which ones (default: all)")
     sub.add_argument("--list", action="store_true", help="only list them, with formula and source")
     return parser
@@ -74,7 +74,8 @@ def list_recipes(options):
     lines = []
     for row in rows:
         lines.append(f"{row['name']:<12} {row['summary']} ({row['steps']:,} steps)")
-        lines += [f"{'':<12}   published {t['metric']} {t['value']} {t['unit']} ({t['source']})" for t in row["targets"]]
+        lines += [f"{'':<12}   published {t['metric']} {t['value']} {t['unit']} ({t['source']})"
+                  for t in row["targets"]]
     tell(options, rows, "\n".join(lines))
 
 
@@ -85,14 +86,15 @@ def train(options):
     trainer = recipe.trainer(out, options.seed, options.data, existing="resume", progress=not options.json)
     begun = trainer.step
     if begun > steps:
-        raise ValueError(f"{out} holds {begun} steps already, more than {steps}; ask for more with --steps, or choose another --out")
+        raise ValueError(f"{out} holds {begun} steps already, more than {steps}; ask for more with --steps, "
+                         "or choose another --out")
     if 0 < begun < steps:
         print(f"minigen train: going on after step {begun} of {steps} in {out}", file=sys.stderr)
     try:
         last = trainer.run(steps)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped at step {trainer.step} of {steps}; the same command goes on from the last step saved "
-                                f"in {out}") from None
+        raise KeyboardInterrupt(f"stopped at step {trainer.step} of {steps}; the same command goes on from what is "
+                                f"saved in {out}") from None
     done = f"all {steps} steps were done already; train on with --steps" if begun == steps else f"{steps} steps done"
     tell(options, {**last, "recipe": recipe.name, "out": str(out), "step": steps, "new_steps": steps - begun},
          f"{recipe.name}: {done}\nsaved in {out}; next: minigen evaluate {out}; minigen sample {out}")
@@ -115,7 +117,8 @@ def evaluate(options):
     result = {"name": run.recipe.name, "seed": run.seed, "seconds": run.seconds, "steps": run.step, "metrics": metrics}
     write_json(options.out / "result.json", result)
     published = {t.metric: f"   published {t.value}" for t in run.recipe.targets}
-    lines = [f"{name:<18}{figure['value']:>11.3f} {figure['unit']}{published.get(name, '')}" for name, figure in metrics.items()]
+    lines = [f"{name:<18}{figure['value']:>11.3f} {figure['unit']}{published.get(name, '')}"
+             for name, figure in metrics.items()]
     tell(options, result, "\n".join(lines))
 
 

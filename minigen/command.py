@@ -83,7 +83,7 @@ def failure(name, error):
 
 # ---- files -----------------------------------------------------------------------------------------------------------
 def writable_folder(path):
-    """Make the folder if need be, and find out now, not after an hour's work, whether it can be written. Raises OSError."""
+    """Make the folder if need be; find out now, not after an hour's work, whether it can be written. Raises OSError."""
     try:
         os.makedirs(path, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()

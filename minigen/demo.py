@@ -22,7 +22,8 @@ class Demo:
     """One run of a demo, a context manager.
 
     Args:
-        name: of the script. description: its docstring, shown by ``--help``. argv: arguments, by default the command line's.
+        name: of the script. description: its docstring, shown by ``--help``.
+        argv: arguments, by default those of the command line.
 
     Attributes:
         smoke: whether only to show that all works (under 10 s). seed: of everything random. out: the folder, a Path.
@@ -30,7 +31,8 @@ class Demo:
     """
 
     def __init__(self, name, description, argv=None):
-        parser = Parser(prog=f"{name}.py", description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser = Parser(prog=f"{name}.py", description=description,
+                        formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--smoke", action="store_true", help="a short run that draws every picture, under 10 s")
         parser.add_argument("--out", type=pathlib.Path, help=f"folder for the pictures (default out/{name})")
         add_shared_options(parser)

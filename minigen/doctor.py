@@ -14,19 +14,19 @@ def examine():
     """Everything about this machine that changes what minigen does or how fast it is: {name: finding}."""
     facts = {"minigen": mg.__version__, "Python": f"{platform.python_version()} on {platform.platform()}",
              "NumPy": numpy.__version__, "BLAS": describe_blas(), **mg.levers.report,
-             "CPU": f"{os.cpu_count()} logical cores", "memory": describe_memory()}
-    for package in ("scipy", "matplotlib", "tqdm"):
-        facts[package] = importlib.metadata.version(package)
+             "CPU": describe_cpu(), "memory": describe_memory()}
+    for name, package in (("SciPy", "scipy"), ("matplotlib", "matplotlib"), ("tqdm", "tqdm")):
+        facts[name] = describe_package(package)
     facts["CuPy"], facts["GPU"] = describe_gpu()
     return facts
 
 
 def describe_blas():
     """Name, version, kernel and threads of the BLAS that NumPy uses."""
-    built = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    text = f"{built.get('name')} {built.get('version')}"
+    built = numpy.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    text = f"{built.get('name', 'unknown')} {built.get('version', '')}".strip()
     found = openblas()
-    return text + (f", kernel {found[0]}, {found[1]} threads" if found else "")
+    return text + (f", kernel {found[0]}, threads: {found[1]}" if found else "")
 
 
 def openblas():
@@ -47,6 +47,12 @@ def openblas():
     return None
 
 
+def describe_cpu():
+    """How many logical cores there are, and how many of them this process may use."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{os.cpu_count()} logical cores" + (f", {usable} for this process" if usable != os.cpu_count() else "")
+
+
 def describe_memory():
     """Free and total memory of the host."""
     try:
@@ -55,6 +61,14 @@ def describe_memory():
         return f"{kib['MemAvailable'] / 2**20:.1f} GiB free of {kib['MemTotal'] / 2**20:.1f} GiB"
     except (OSError, KeyError):
         return "unknown on this system"
+
+
+def describe_package(name):
+    """The version of an installed package, or what to do."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return f"not installed (pip install {name})"
 
 
 def describe_gpu():

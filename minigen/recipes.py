@@ -1,4 +1,4 @@
-"""Recipes: named, reproducible runs. Each is data + model + optimiser + steps, and the published numbers to compare with.
+"""Recipes: named, reproducible runs. Each is data, model, optimiser and steps, and the published numbers to compare to.
 
     recipe = mg.recipes.get("vae")
     trainer = recipe.trainer(out="runs/vae", seed=0)
@@ -6,8 +6,8 @@
     recipe.evaluate(trainer.model)        # {"test_elbo": {"value": …, "unit": "nats"}, …}
     mg.recipes.open_run("runs/vae")       # later: the recipe, the model, and how it was trained
 
-The same seed gives the same bits on one CPU. ``minigen train NAME`` runs one from the command line; `docs/results.md` keeps
-what was measured.
+The same seed gives the same bits on one CPU. ``minigen train NAME`` runs one from the command line; `docs/results.md`
+keeps what was measured.
 """
 import dataclasses
 import difflib
@@ -74,7 +74,7 @@ class Recipe:
         if existing == "resume" and out is not None and (pathlib.Path(out) / CHECKPOINT).exists():
             theirs = _config(checkpoint.load(pathlib.Path(out) / CHECKPOINT), out)["recipe"]
             if theirs != self.name:
-                raise ValueError(f"{out} holds a run of the recipe {theirs!r}, not of {self.name!r}; choose another folder")
+                raise ValueError(f"{out} holds a run of {theirs!r}, not of {self.name!r}; choose another folder")
         folder = folder and str(pathlib.Path(folder).resolve())
         config = {"recipe": self.name, "backend": mg.backend.current().name, "folder": folder}
         settings = {"validate": self.loader("test", folder), "validate_every": max(1, self.steps // 20), **settings}
@@ -89,7 +89,7 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What a folder holds: the recipe, the model as trained so far, and how: seed, steps, seconds, folder of the data."""
+    """What a folder holds: the recipe, the model as trained so far, and its seed, steps, seconds and folder of data."""
     recipe: Recipe
     model: mg.nn.Module
     seed: int
@@ -119,7 +119,7 @@ def _config(saved, out):
     """What `Recipe.trainer` noted in a checkpoint. Raises ValueError if something else wrote it."""
     config = saved.get("config") if isinstance(saved, dict) else None
     if not isinstance(config, dict) or "recipe" not in config:
-        raise ValueError(f"the run in {out} was not made by a recipe, so its model cannot be built from the folder alone")
+        raise ValueError(f"the run in {out} was not made by a recipe, so the folder does not say which model it is")
     return config
 
 

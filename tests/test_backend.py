@@ -1,9 +1,6 @@
 """Where arrays live: choosing, finding, moving, and what libraries spell differently."""
-import importlib.machinery
-import importlib.util
 import sys
 import threading
-import types
 
 import numpy as np
 import pytest
@@ -248,3 +245,20 @@ def test_fuse_of_a_library_without_a_compiler_is_the_function_itself():
     assert backends.get("numpy").fuse(double) is double
     backends.get("numpy").synchronize()
     assert backends.get("numpy").memory() is None
+
+
+# ---- NumPy's own fast forms ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numpy_where_and_maximum_equal_numpys_bit_for_bit(dtype):
+    rng, xp = np.random.default_rng(0), mg.backend.get("numpy")
+    x, y = (rng.standard_normal((80, 96)).astype(dtype) for _ in range(2))
+    x[0, :4] = np.nan, np.inf, -np.inf, -0.0
+    mask = rng.random((80, 96)) < 0.5
+    cases = [(mask, x, y), (mask, x, 0), (mask, 0.5, y), (mask, 1, 2.5), (mask[:, ::2], x[:, ::2], 0), (mask, x, y[0]), (mask[0], x, y),
+             (mask, x, y.astype("float16")), (mask.astype(int), x, y), (mask[:2], x[:2], 0), (True, x, y)]
+    for case in cases:
+        ours, theirs = xp.where(*case), np.where(*case)
+        assert ours.dtype == theirs.dtype and ours.tobytes() == theirs.tobytes()
+    for other in (0, 0.5, y, -1):
+        ours, theirs = xp.maximum(x, other), np.maximum(x, other)
+        assert ours.dtype == theirs.dtype and ours.tobytes() == theirs.tobytes()

@@ -69,3 +69,12 @@ def test_exporting_memory_through_dlpack_voids_what_was_recorded():
     with pytest.raises(RuntimeError, match=CHANGED.format(op="multiply")):
         y.backward()
     assert mg.grad((x * w).sum(), x).tolist() == [3, 4] and out.tolist() == [3, 4]
+
+
+def test_memory_that_was_exported_is_saved_as_a_copy():
+    torch = pytest.importorskip("torch")
+    x, w = mg.tensor([1.0, 2.0], requires_grad=True), mg.tensor([3.0, 4.0])
+    theirs = torch.from_dlpack(w)
+    y = (x * w).sum()
+    theirs[:] = 100.0                                                    # by the other library, behind our back
+    assert w.tolist() == [100, 100] and mg.grad(y, x).tolist() == [3, 4]

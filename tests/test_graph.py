@@ -123,8 +123,6 @@ def test_graphs_hold_no_reference_cycle(no_collector, kind):
     alive = [weakref.ref(y), weakref.ref(y.node)]
     del y
     assert [r() for r in alive] == [None, None]
-    x.grad = None
-    assert gc.collect() == 0 or not [o for o in gc.garbage if isinstance(o, (mg.Tensor, Node))]
 
 
 def test_ten_thousand_steps_do_not_grow():

@@ -1,6 +1,5 @@
 """Tensor: making one, looking at it, leaving minigen, and never letting memory change unseen."""
 import copy
-import operator
 import pickle
 
 import numpy as np
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import minigen as mg
-from minigen.tensor import Tensor, to_array
+from minigen.tensor import to_array
 
 both = pytest.mark.usefixtures("backend")
 

@@ -179,4 +179,4 @@ def _z_test(report, statement, samples, false_alarm, kind, text):
     z = {name: v.mean() * np.sqrt(n) / max(v.std(), 1e-12) for name, v in samples.items()}
     worst = max(z, key=lambda name: abs(z[name]))
     report.add("target", statement, abs(z[worst]), stats.norm.isf(false_alarm / 2 / len(z)), f"{n} draws, {len(z)} z-tests, false alarms {false_alarm:g}",
-               Diagnosis(kind, text.format(worst, samples[worst].mean())))
+               Diagnosis(kind, text.format(worst, samples[worst].mean())), statistical=True)

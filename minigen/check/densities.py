@@ -138,10 +138,10 @@ def _finite(report, p, points, draws, constants, false_alarm):
                 f"frequency {counts[worst] / len(cells):.3g}, its probability is {probability[worst]:.3g}"))
 
 
-def _total(report, total, tolerance, detail, statement, constants):
+def _total(report, total, tolerance, detail, statement, constants, statistical=False):
     """The claim that the total is one, and what is missing if not."""
     report.values["total"] = float(total)
-    report.add("p", statement, abs(total - 1), tolerance, detail, lambda: _why_total(total, tolerance, constants))
+    report.add("p", statement, abs(total - 1), tolerance, detail, lambda: _why_total(total, tolerance, constants), statistical=statistical)
 
 
 def _why_total(total, tolerance, constants):
@@ -173,7 +173,7 @@ def _chi_square(report, counts, probability, false_alarm, why):
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = float(np.sum(np.where(e > 0, (o - e) ** 2 / e, np.where(o > 0, np.inf, 0.0))))
     threshold = stats.chi2.isf(false_alarm, max(len(o) - 1, 1))
-    report.add("sample", "follows log_prob (χ²)", statistic, threshold, f"{int(counts.sum())} draws, {len(o)} cells, false alarms {false_alarm:g}", why)
+    report.add("sample", "follows log_prob (χ²)", statistic, threshold, f"{int(counts.sum())} draws, {len(o)} cells, false alarms {false_alarm:g}", why, statistical=True)
 
 
 # ---- one and two dimensions ----------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def _high(report, p, d, draws, proposal, n, rng, constants, false_alarm):
     if ess < 200:
         report.add("p", "∫ p(x) dx = 1", np.nan, 0.0, detail, Diagnosis("inconclusive", f"only {ess:.0f} of {n} draws carry weight; pass a proposal= nearer to p"))
     else:
-        _total(report, total, z * error + 1e-6, detail, "∫ p(x) dx = 1", constants)
+        _total(report, total, z * error + 1e-6, detail, "∫ p(x) dx = 1", constants, True)
     if draws is not None:
         _stein(report, p, draws, false_alarm)
 
@@ -270,4 +270,4 @@ def _stein(report, p, draws, false_alarm):
             "correlation": f"dimensions {i} and {j} are correlated otherwise than in the density"}[what]
     kind = {"mean": "location", "scale": "scale", "correlation": "correlation"}[what]
     report.add("sample", "follows log_prob (Stein)", abs(z[what, i, j]), threshold, f"{n} draws, {len(identities)} identities, false alarms {false_alarm:g}",
-               Diagnosis(kind, text))
+               Diagnosis(kind, text), statistical=True)

@@ -55,7 +55,7 @@ def divergence(p, q, claimed=None, kind="kl", terms=None, n=50_000, rng=0, false
     if ours is not None and estimate is not None:
         z = stats.norm.isf(false_alarm / 2)
         report.add("ours", "quadrature = Monte Carlo", abs(ours - estimate[0]), z * estimate[1] + ours.error + 1e-9, f"{n} draws, false alarms {false_alarm:g}",
-                   Diagnosis("inconclusive", "quadrature and sampling disagree: do the samples of p come from its log_prob? (check.density)"))
+                   Diagnosis("inconclusive", "quadrature and sampling disagree: do the samples of p come from its log_prob? (check.density)"), statistical=True)
     error = 0.0 if ours is None else ours.error
     if ours is None:
         ours, error = estimate[0], stats.norm.isf(false_alarm / 2) * estimate[1]

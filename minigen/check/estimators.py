@@ -60,7 +60,7 @@ def _test(report, name, estimates, truth, false_alarm):
     size = (float(np.abs(mean - truth)[worst]), float(allowed[worst])) if severity.size else (0.0, 0.0)
     indices = [np.unravel_index(i, severity.shape) for i in np.argsort(-severity, axis=None)[:4]] if severity.size else []
     elements = [Element(tuple(map(int, i)), mean[i], truth[i]) for i in indices if severity[i] > 1]
-    report.add(name, "is unbiased", *size, f"{n} estimates, false alarms {false_alarm:g}", lambda: _why(mean, truth, allowed), elements, severity)
+    report.add(name, "is unbiased", *size, f"{n} estimates, false alarms {false_alarm:g}", lambda: _why(mean, truth, allowed), elements, severity, statistical=True)
 
 
 def _why(mean, truth, allowed):

@@ -44,12 +44,16 @@ class Element:
 
 @dataclass(frozen=True)
 class Claim:
-    """One line of a report: of what, which statement, how far off at worst, and how far is tolerated there."""
+    """One line of a report: of what, which statement, how far off at worst, and how far is tolerated there.
+
+    ``statistical``: the tolerance is a confidence bound, and the error the luck of the draw.
+    """
     subject: str
     statement: str
     error: float
     tolerance: float
     detail: str = ""
+    statistical: bool = False
 
     @property
     def ok(self):
@@ -90,9 +94,10 @@ class Report:
     pictures: list = field(default_factory=list)
 
     # ---- building ------------------------------------------------------------------------------------------------
-    def add(self, subject, statement, error, tolerance, detail="", diagnosis=NOTHING, elements=(), map=None):
+    def add(self, subject, statement, error, tolerance, detail="", diagnosis=NOTHING, elements=(), map=None,
+            statistical=False):
         """Add a claim, and the finding that goes with it if it fails. Returns whether it holds."""
-        claim = Claim(subject, statement, float(error), float(tolerance), detail)
+        claim = Claim(subject, statement, float(error), float(tolerance), detail, statistical)
         self.claims.append(claim)
         if not claim.ok:
             diagnosis = diagnosis() if callable(diagnosis) else diagnosis
@@ -132,8 +137,9 @@ class Report:
 
     @property
     def worst(self):
-        """The claim with the largest error for its tolerance, or None in an empty report."""
-        return max(self.claims, key=_severity, default=None)
+        """The claim with the largest error for its tolerance, a statistical one only if it fails; None in an empty report."""
+        sharp = [claim for claim in self.claims if not (claim.statistical and claim.ok)]
+        return max(sharp or self.claims, key=_severity, default=None)
 
     def raise_if_failed(self):
         """Raise `CheckFailed` with this report as its text unless everything holds. Returns the report."""

@@ -1,6 +1,6 @@
 """The logistic family and the activations of neural networks.
 
-No exponential overflows, for it is only ever taken of −|x|. With σ the sigmoid,
+Exponentials are taken of −|x|, or where an overflow to ∞ gives the right limit. With σ the sigmoid,
 
     softplus(x) = log(1 + eˣ) = max(x, 0) + log(1 + e^(−|x|)),                                                  (1)
     softplus′ = σ = 1 − e^(−softplus),    σ′ = σ (1 − σ),    log σ(x) = −softplus(−x),                              (2)
@@ -26,8 +26,8 @@ def sigmoid(xp, x):
 
 
 def _sigma(xp, x):
-    e = _exp_minus_abs(xp, x)
-    return xp.where(x >= 0, 1, e) / (1 + e)           # precise also where σ is tiny
+    with np.errstate(over="ignore"):                  # e⁻ˣ = ∞ gives σ = 0, and that is right
+        return 1 / (1 + xp.exp(-1.0 * x))             # precise also where σ is tiny
 
 
 def _exp_minus_abs(xp, x):
@@ -91,7 +91,7 @@ def relu(xp, x):
     return xp.maximum(x, 0)
 
 
-relu.vjp(lambda g, out: where(out > 0, g, 0))
+relu.vjp(lambda g, out: g * (out > 0))
 
 
 @primitive

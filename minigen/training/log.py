@@ -40,9 +40,9 @@ class Meter:
         return None
 
     def take(self):
-        """The mean of each term since the last `take`."""
+        """The mean of each term since the last `take`, to 12 digits: further ones are the rounding of the sum."""
         sums, self._sums = self._sums, {}
-        return {name: total / count for name, (total, count) in sums.items()}
+        return {name: float(f"{total / count:.12g}") for name, (total, count) in sums.items()}
 
     def state_dict(self):
         """The sums so far; `collect` first."""

@@ -1,5 +1,6 @@
 """Curves and point clouds."""
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from minigen.viz.figure import INK, PALETTE, finish, host, new_axes
 
@@ -8,7 +9,7 @@ def curves(lines, path=None, xlabel="step", ylabel="nats per example", title=Non
     """Plot lines on common axes.
 
     Args:
-        lines: {name: (x, y)} or {name: y}. levels: {name: value}, dashed horizontals, such as a target or a baseline.
+        lines: {name: (x, y)} or {name: y}. levels: {name: value}, broken horizontals, such as a target or a baseline.
         log: which axes are logarithmic: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
     """
     if log not in ("", "x", "y", "xy"):
@@ -21,12 +22,13 @@ def curves(lines, path=None, xlabel="step", ylabel="nats per example", title=Non
             raise ValueError(f"curves: {name!r} wants x and y of one length, got shapes {x.shape} and {y.shape}")
         axes.plot(x, y, color=colour, linewidth=1.6, marker="o" if len(y) < 8 else None, markersize=4, label=name)
     for k, (name, level) in enumerate((levels or {}).items()):
-        axes.axhline(level, color=INK, linewidth=1, linestyle=(0, (4, 2 + k)), label=name)
-    if "x" in log:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:,g}")
-    if "y" in log:
-        axes.set_yscale("log")
+        axes.axhline(level, color=INK, linewidth=1, linestyle=("--", ":", "-.")[k % 3], label=name)
+    for axis, name in ((axes.xaxis, "x"), (axes.yaxis, "y")):
+        if name in log:
+            axes.set(**{name + "scale": "log"})
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:,g}")
+            axis.set_minor_formatter(NullFormatter())
     if lines or levels:
         axes.legend(frameon=False, fontsize=9)
     return finish(figure, path)
@@ -53,10 +55,10 @@ def latent_map(z, labels=None, path=None, title=None):
     figure, axes = new_axes(6.4, 5.6, *names, ", ".join(part for part in (title, note) if part))
     kinds = np.unique(classes)
     colours = np.array(PALETTE * (1 + len(kinds) // len(PALETTE)))[:len(kinds)]
-    axes.scatter(*z.T, s=9, c=colours[np.searchsorted(kinds, classes)], alpha=0.6, linewidths=0)       # no class on top
+    axes.scatter(*z.T, s=9, c=colours[np.searchsorted(kinds, classes)], alpha=0.6, linewidths=0)    # no class on top
     for k, colour in zip(kinds, colours) if labels is not None else ():
-        axes.text(*np.median(z[classes == k], axis=0), str(k), fontsize=11, weight="bold", ha="center", va="center", color=INK,
-                  bbox={"boxstyle": "circle,pad=0.25", "facecolor": "white", "alpha": 0.85, "edgecolor": colour})
+        axes.text(*np.median(z[classes == k], axis=0), str(k), fontsize=11, weight="bold", ha="center", va="center",
+                  color=INK, bbox={"boxstyle": "circle", "facecolor": "white", "alpha": 0.85, "edgecolor": colour})
     axes.set_aspect("equal", "datalim")
     return finish(figure, path)
 

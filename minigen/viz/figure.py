@@ -16,7 +16,7 @@ PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8
 
 
 def new_axes(width, height, xlabel, ylabel, title=None):
-    """(Figure, Axes) of this size in inches for curves and points: no box, faint grid, a title that is never cut off."""
+    """(Figure, Axes) of this size in inches, for curves and points: no box, a faint grid, a title never cut off."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,11 +1,11 @@
 """A drawing of the graph behind a Tensor: the ops that made it, from the leaves on the left to the result on the right.
 
-The layout is that of Sugiyama, Tagawa and Toda (1981). A node's column is the length of the longest path to it, so every arrow
-points right. An arrow that skips columns gets a waypoint in each, which takes room like a node. Points are sorted within
-their columns by the mean height of their neighbours, swept back and forth a few times, which keeps crossings few. Last,
-each column moves to the heights h nearest to what its neighbours' means m wish for, one unit apart or more:
+The layout is that of Sugiyama, Tagawa and Toda (1981). A node's column is the length of the longest path to it, so that
+every arrow points right. An arrow that skips columns gets a waypoint in each, which takes room like a node. Points are
+sorted within their columns by the mean height of their neighbours, swept back and forth a few times, which keeps
+crossings few. Last, each column moves to the heights nearest to m, the means of its neighbours, one unit apart or more:
 
-    minimise Σ_i (h_i − m_i)²   subject to   h_i ≥ h_{i+1} + 1,                                                     (1)
+    minimise Σ_i (h_i − m_i)²   subject to   h_i ≥ h_{i+1} + 1,                                                 (1)
 
 which straightens long arrows. With u_i = h_i + i the constraint reads u_i ≥ u_{i+1}: (1) is the projection on falling
 sequences, found in one pass by pooling adjacent violators (Ayer, Brunk, Ewing, Reid and Silverman 1955).
@@ -20,17 +20,17 @@ from matplotlib.textpath import TextPath
 from minigen.primitive import Node
 from minigen.viz.figure import FAINT, INK, PALETTE, finish
 
-ROW, BETWEEN, MARGIN = 0.62, 0.5, 0.15                       # inches: from row to row, between two columns, around it all
-BOX, PADDING, HEAD = 0.4, 0.16, 0.1                          # inches: a box's height, room beside its text, an arrow's head
-FONT = 8                                                     # points
+ROW, BETWEEN, MARGIN = 0.62, 0.5, 0.15                 # inches: from row to row, between two columns, around it all
+BOX, PADDING, HEAD = 0.4, 0.16, 0.1                    # inches: a box's height, room beside its text, an arrow's head
+FONT = 8                                               # points
 LEAF, RESULT, PLAIN = PALETTE[0], PALETTE[1], "#f2f2f2"
 
 
 def draw_graph(tensor, path=None, title=None, limit=150):
-    """Draw the ops and leaves that ``tensor`` was computed from: leaves that take a gradient in blue, the result in orange.
+    """Draw the ops and leaves that ``tensor`` was computed from: leaves in blue, the result in orange.
 
-    Constants take no gradient, so they are not in the graph. Leaves are shown by their ``name``. Raises ValueError if
-    the tensor has no history, if it was freed by a backward pass, or if it is longer than ``limit`` nodes.
+    Leaves are shown by their ``name``. Constants take no gradient, so they are not in the graph. Raises ValueError if
+    the tensor has no history, if a backward pass has freed it, or if it is longer than ``limit`` nodes.
     """
     if tensor.node is None:
         raise ValueError(f"draw_graph: this tensor {tensor.shape} was not computed from anything that requires grad")
@@ -64,7 +64,8 @@ def _collect(root):
     while todo:
         item = todo.pop()
         if type(item) is Node and item.edges is None:
-            raise ValueError("draw_graph: a backward pass has freed this graph; draw it before, or pass retain_graph=True")
+            raise ValueError("draw_graph: a backward pass has freed this graph; draw it before, or give it "
+                             "retain_graph=True")
         if id(item) not in seen:
             seen[id(item)] = item
             todo.extend(_sources(item))
@@ -139,7 +140,7 @@ def _apart(wishes):
 
 
 def _edges(items, column):
-    """Left and right edges of the boxes of each column, in inches; all are as wide as the column's longest label asks."""
+    """Left and right edges of the boxes of each column, in inches: all as wide as the longest label there asks."""
     widths = [0.0] * (1 + max(column.values()))
     for item in items:
         wide = max(TextPath((0, 0), line, size=FONT).get_extents().width for line in _label(item)) / 72 + 2 * PADDING

@@ -1,8 +1,8 @@
 """Grids of images: samples, reconstructions, traversals, interpolations.
 
-Images are (N, H, W, C) or (N, H, W), with C = 1 (shown in grey) or 3: floats, of which [0, 1] is shown and the rest clipped, or
-uint8 from 0 to 255. NaN is painted vermilion. One pixel of an image becomes k × k pixels of the file, k an integer, so that
-what is drawn is what the model made, neither blurred nor distorted.
+Images are (N, H, W, C) or (N, H, W), with C = 1 (shown in grey) or 3: floats, of which [0, 1] is shown and the rest
+clipped, or uint8 from 0 to 255. NaN is painted vermilion. One pixel of an image becomes k × k pixels of the file, k an
+integer, so that what is drawn is what the model made, neither blurred nor distorted.
 """
 import math
 import textwrap
@@ -48,7 +48,8 @@ def latent_traversal(decode, z, dimensions, path=None, span=3.0, steps=13, title
     """
     z, values, dimensions = host(z), np.linspace(-span, span, steps), list(dimensions)
     if z.ndim != 1 or not dimensions or not all(-len(z) <= k < len(z) for k in dimensions):
-        raise ValueError(f"latent_traversal: wants a latent (K,) and coordinates of it, got shape {z.shape} and {dimensions}")
+        raise ValueError("latent_traversal: wants a latent (K,) and coordinates of it, "
+                         f"got shape {z.shape} and {dimensions}")
     points = np.tile(z, (len(dimensions), steps, 1))                                               # (rows, steps, K)
     for row, k in zip(points, dimensions):
         row[:, k] = values
@@ -128,16 +129,16 @@ def _show(rows, title=None, labels=(), columns=(), band=None):
     left = margin + CHARACTER * max((len(label) + 1 for label in labels), default=0)
     across = left + k * width + margin
     lines = textwrap.wrap(title or "", max(12, (across - left) // CHARACTER))
-    top = margin + 6 * bool(lines) + 20 * len(lines) + 28 * bool(columns)
+    top = margin + 6 * bool(lines) + 23 * len(lines) + 28 * bool(columns)
     down = top + k * height + margin
 
-    figure = Figure(figsize=((across + 1e-3) / DPI, (down + 1e-3) / DPI))       # the pixels are counted rounding down
+    figure = Figure(figsize=((across + 1e-3) / DPI, (down + 1e-3) / DPI), dpi=DPI)         # pixels are rounded down
     axes = figure.add_axes((left / across, margin / down, k * width / across, k * height / down))
     axes.imshow(picture, interpolation="nearest", vmin=0, vmax=1, aspect="auto")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=8, labelcolor=INK)
     axes.xaxis.tick_top()
-    every = math.ceil(CHARACTER * max((len(c) + 1 for c in columns), default=1) / (k * (w + GAP)))        # else they overlap
+    every = math.ceil(CHARACTER * max((len(c) + 1 for c in columns), default=1) / (k * (w + GAP)))    # or they overlap
     axes.set_xticks([x + (w - 1) / 2 for x in xs[::every]] if columns else [], columns[::every])
     axes.set_yticks([y + (h - 1) / 2 for y in ys] if labels else [], labels)
     if lines:

@@ -34,11 +34,11 @@ def names():
 
 
 def get(name):
-    """The `Derivation` of that name. Raises KeyError, naming the nearest, if there is none."""
+    """The `Derivation` of that name. Raises ValueError, naming the nearest, if there is none."""
     found = _load().get(name)
     if found is None:
         near = difflib.get_close_matches(str(name), registered, 1)
-        raise KeyError(f"no derivation is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else "; derivations.names() lists them"))
+        raise ValueError(f"no derivation is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else "; derivations.names() lists them"))
     return found
 
 

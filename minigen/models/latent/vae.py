@@ -62,7 +62,6 @@ class VAE(GenerativeModel):
     """
 
     def __init__(self, event_shape=(28, 28, 1), latents=20, hidden=(400,), likelihood="bernoulli", *, rng=0):
-        super().__init__()
         if likelihood not in ("bernoulli", "normal"):
             raise ValueError(f"VAE: the likelihood is 'bernoulli' or 'normal', got {likelihood!r}")
         rng = mg.random.as_generator(rng)
@@ -82,7 +81,9 @@ class VAE(GenerativeModel):
 
     def prior(self):
         """p(z) = N(0, I), a Normal over (K,). Eq. (1)."""
-        zero = mg.zeros(self.latents)
+        weight = next(self.parameters())
+        with mg.use(weight.backend.name):
+            zero = mg.zeros(self.latents, dtype=weight.dtype)
         return Normal(zero, zero)
 
     def likelihood_of(self, z):

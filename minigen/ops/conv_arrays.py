@@ -1,0 +1,263 @@
+r"""Convolution on arrays: the three sums behind `minigen.ops.conv`, computed fast.
+
+They are one form T, linear in each of its arguments. Along one spatial axis, with a start a (minus the padding), a
+stride s, a dilation d, the taps k of the kernel, and x = 0 outside its bounds,
+
+    T(x, w, y) = Σ_{n,h,k,c,o} x[n, a + s h + d k, c] · w[k, c, o] · y[n, h, o].                                (1)
+
+Leaving out one argument gives an array of its shape:
+
+    y[n, h, o] = Σ_{k,c} x[n, a + s h + d k, c] w[k, c, o]                  `convolve`                         (2)
+    x[n, p, c] = Σ_{k,h,o: a + s h + d k = p} w[k, c, o] y[n, h, o]         `transpose`                        (3)
+    w[k, c, o] = Σ_{n,h} x[n, a + s h + d k, c] y[n, h, o]                  `weight_grad`                      (4)
+
+**As matrix products.** For (2) and (4) the windows of x are copied into the rows of a matrix, one row of KH·KW·C
+numbers for each place of y. On a CPU this is done a few images, or a band of one image, at a time, so that the copy
+stays in the cache. (3) is first split by *phase*, the remainder r of p = r + s t. Its taps are those with
+d k ≡ r − a modulo s; with g = gcd(s, d) and k₀ the first of them,
+
+    k = k₀ + m s/g,   h = (r − a − d k₀)/s + t − m d/g,   m = 0 … M − 1,                                       (5)
+
+which is (2) again: y is read with stride 1 and dilation d/g, and the taps of the phase are in reverse order.
+
+**Few results from many channels** (one image from 64 features) would make long rows for short products. There the
+product comes first, Z[n, h, k, c] = Σ_o w[k, c, o] y[n, h, o], and then (3) adds KH·KW shifted slices of Z.
+"""
+import math
+from typing import NamedTuple
+
+from minigen.ops.reduce import _sum
+
+CACHE_BYTES = 1 << 20       # for the windows on a CPU: what stays in the second-level cache
+DEVICE_BYTES = 1 << 28      # on a GPU, which wants large products
+FEW = 8                     # so many times fewer results than inputs: multiply first, then shift
+NARROW = 4                  # below so many channels, windows are copied tap by tap
+
+
+class Axis(NamedTuple):
+    """How x, the kernel and y meet along one axis, Eq. (1): their lengths X, K, Y, and start, stride and dilation."""
+    X: int
+    K: int
+    Y: int
+    start: int
+    stride: int
+    dilation: int
+
+    @property
+    def span(self):
+        """How many places of x all windows reach over together."""
+        return self.stride * (self.Y - 1) + self.reach
+
+    @property
+    def reach(self):
+        """How many places of x one window reaches over."""
+        return self.dilation * (self.K - 1) + 1
+
+    @property
+    def plain(self):
+        """Whether y[h] meets x[h] and nothing else."""
+        return self == (self.X, 1, self.X, 0, 1, self.dilation)
+
+    def meet(self, k):
+        """(slice of x, slice of y): the places that tap k brings together."""
+        first = self.start + self.dilation * k
+        low = max(0, -(first // self.stride))                                           # ⌈−first / s⌉
+        high = max(low, min(self.Y, (self.X - 1 - first) // self.stride + 1))
+        begin = first + self.stride * low
+        return slice(begin, begin + self.stride * (high - low), self.stride), slice(low, high)
+
+    def phase(self, r):
+        """(slice of taps, Axis on which y is read): Eq. (5) for the places r, r + s, … of x; None without taps."""
+        g, offset = math.gcd(self.stride, self.dilation), r - self.start
+        step, dilation = self.stride // g, self.dilation // g
+        first = next((k for k in range(min(step, self.K)) if (offset - self.dilation * k) % self.stride == 0), None)
+        T = len(range(r, self.X, self.stride))
+        if first is None or T == 0:
+            return None
+        M = len(range(first, self.K, step))
+        start = (offset - self.dilation * first) // self.stride - dilation * (M - 1)      # the last tap comes first
+        return slice(first, None, step), Axis(self.Y, M, T, start, 1, dilation)
+
+
+def taps(rows, cols):
+    """Every tap (i, j) of a kernel, with the index of x and the index of y that it brings together."""
+    for i in range(rows.K):
+        for j in range(cols.K):
+            (x_rows, y_rows), (x_cols, y_cols) = rows.meet(i), cols.meet(j)
+            yield (i, j), (slice(None), x_rows, x_cols), (slice(None), y_rows, y_cols)
+
+
+# ---- the three sums: shapes, groups, and which way to go -------------------------------------------------------------
+def convolve(xp, x, w, b, rows, cols, groups):
+    """Eq. (2), plus b (O,) unless it is None: x (N, X, X′, C), w (K, K′, C/G, O) → (N, Y, Y′, O)."""
+    C, O = x.shape[3], w.shape[3]
+    y = xp.empty((x.shape[0], rows.Y, cols.Y, O), _dtype(xp, x, w, b))
+    if _is_depthwise(w, groups):
+        for x_part, y_part in _batches(xp, rows.Y * cols.Y * C, x, y):
+            _start_from(y_part, b)
+            for tap, x_index, y_index in taps(rows, cols):
+                y_part[y_index] += x_part[x_index] * w[tap][0]
+        return y
+    way = _convolve_few if rows.stride == cols.stride == 1 and FEW * O <= C else _convolve
+    for c, o in _groups(groups, C, O):
+        way(xp, x[..., c], w[..., o], None if b is None else b[o], rows, cols, y[..., o])
+    return y
+
+
+def transpose(xp, y, w, b, rows, cols, groups):
+    """Eq. (3), plus b (C,) unless it is None: y (N, Y, Y′, O), w (K, K′, C/G, O) → (N, X, X′, C)."""
+    C, O = w.shape[2] * groups, y.shape[3]
+    x = xp.empty((y.shape[0], rows.X, cols.X, C), _dtype(xp, y, w, b))
+    if _is_depthwise(w, groups):
+        for x_part, y_part in _batches(xp, rows.Y * cols.Y * C, x, y):
+            _start_from(x_part, b)
+            for tap, x_index, y_index in taps(rows, cols):
+                x_part[x_index] += y_part[y_index] * w[tap][0]
+        return x
+    way = _shift_add if FEW * C <= O else _transpose
+    for c, o in _groups(groups, C, O):
+        way(xp, y[..., o], w[..., o], None if b is None else b[c], rows, cols, x[..., c])
+    return x
+
+
+def weight_grad(xp, x, y, rows, cols, groups):
+    """Eq. (4): x (N, X, X′, C), y (N, Y, Y′, O) → (K, K′, C/G, O)."""
+    C, O = x.shape[3], y.shape[3]
+    w = xp.zeros((rows.K, cols.K, C // groups, O), _dtype(xp, x, y))
+    if _is_depthwise(w, groups):
+        for x_part, y_part in _batches(xp, rows.Y * cols.Y * C, x, y):
+            for tap, x_index, y_index in taps(rows, cols):
+                w[tap][0] += _sum(xp, x_part[x_index] * y_part[y_index], (0, 1, 2), False)
+        return w
+    for c, o in _groups(groups, C, O):
+        w_part = w[..., o]
+        for images, lines, windows in _windows_as_rows(xp, x[..., c], rows, cols):
+            y_part = y[images, lines][..., o].reshape(windows.shape[0], w_part.shape[3])
+            w_part += (windows.T @ y_part).reshape(w_part.shape)
+    return w
+
+
+def _dtype(xp, *arrays):
+    return xp.result_type(*(array for array in arrays if array is not None))
+
+
+def _is_depthwise(w, groups):
+    """Whether each channel has a kernel of its own, so that there is nothing to multiply as matrices."""
+    return groups > 1 and w.shape[2:] == (1, groups)
+
+
+def _groups(groups, C, O):
+    """The channels of x and those of y, of one group after the other."""
+    c, o = C // groups, O // groups
+    return [(slice(k * c, (k + 1) * c), slice(k * o, (k + 1) * o)) for k in range(groups)]
+
+
+def _start_from(out, b):
+    out[...] = 0 if b is None else b
+
+
+# ---- by windows ------------------------------------------------------------------------------------------------------
+def _convolve(xp, x, w, b, rows, cols, y):
+    """Eq. (2) into y, as products of windows and kernel."""
+    w = w.reshape(rows.K * cols.K * w.shape[2], w.shape[3])
+    for images, lines, windows in _windows_as_rows(xp, x, rows, cols):
+        part = y[images, lines]
+        if part.flags.c_contiguous:
+            xp.matmul(windows, w, out=part.reshape(windows.shape[0], w.shape[1]))
+        else:
+            part[...] = (windows @ w).reshape(part.shape)
+        if b is not None:
+            part += b
+
+
+def _transpose(xp, y, w, b, rows, cols, x):
+    """Eq. (3) into x, phase after phase, Eq. (5)."""
+    row_phases, col_phases = ([axis.phase(r) for r in range(axis.stride)] for axis in (rows, cols))
+    if None in row_phases + col_phases:
+        _start_from(x, b)                                   # places that no tap reaches
+    for i, row_phase in enumerate(row_phases):
+        for j, col_phase in enumerate(col_phases):
+            if row_phase and col_phase:
+                (row_taps, row_axis), (col_taps, col_axis) = row_phase, col_phase
+                kernel = _turned(w[row_taps, col_taps])
+                _convolve(xp, y, kernel, b, row_axis, col_axis, x[:, i::rows.stride, j::cols.stride])
+
+
+def _turned(w):
+    """The kernel that leads back: taps in reverse order, (K, K′, C, O) → (K, K′, O, C)."""
+    return w[::-1, ::-1].swapaxes(2, 3)
+
+
+def _windows_as_rows(xp, x, rows, cols):
+    """Yield (images, lines, matrix): for each place of this piece of y, image by image and line by line, one row with
+    the K·K′·C numbers of x in its window."""
+    N, C = x.shape[0], x.shape[3]
+    if rows.plain and cols.plain:                           # 1×1: x is that matrix
+        yield slice(N), slice(rows.Y), x.reshape(N * rows.Y * cols.Y, C)
+        return
+    line = cols.Y * rows.K * cols.K * C                     # numbers in the windows of one line of y
+    images = _fitting(xp, rows.Y * line, N, x.itemsize)
+    lines = _fitting(xp, line, rows.Y, x.itemsize)
+    order = "F" if C < NARROW else "C"                      # F: tap by tap, long runs along a line of x
+    matrix = xp.empty((images * lines * cols.Y, rows.K * cols.K * C), x.dtype, order=order)
+    for image_slice, line_slice, windows in _windows(xp, x, rows, cols, images, lines):
+        part = matrix[:math.prod(windows.shape[:3])]
+        part.reshape(windows.shape)[...] = windows          # splits axes, so it is a view; runs of K′·C numbers
+        yield image_slice, line_slice, part
+
+
+def _windows(xp, x, rows, cols, images, lines):
+    """Yield (images, lines, view) for so many images and lines of y at a time: view[n, h, w, i, j, c] is what tap (i, j)
+    meets at the place (h, w)."""
+    band = rows._replace(Y=lines)
+    buffer = xp.zeros((images, band.span, cols.span, x.shape[3]), x.dtype)
+    view = xp.lib.stride_tricks.sliding_window_view(buffer, (rows.reach, cols.reach), axis=(1, 2))
+    view = view[:, ::rows.stride, ::cols.stride, :, ::rows.dilation, ::cols.dilation].transpose(0, 1, 2, 4, 5, 3)
+    into_cols, from_cols = _overlap(cols.start, cols.span, cols.X)
+    for n in range(0, x.shape[0], images):
+        for h in range(0, rows.Y, lines):
+            source, last = x[n:n + images], min(h + lines, rows.Y)
+            into, of = _overlap(rows.start + rows.stride * h, band.span, rows.X)
+            piece = buffer[:source.shape[0]]
+            piece[:, :into.start] = 0                       # what an earlier band left there
+            piece[:, into.stop:] = 0
+            piece[:, into, into_cols] = source[:, of, from_cols]
+            yield slice(n, n + images), slice(h, last), view[:source.shape[0], :last - h]
+
+
+def _overlap(start, length, X):
+    """(slice of a buffer, slice of x) where the places start … start + length − 1 lie inside x."""
+    low = min(max(start, 0), X)
+    high = max(low, min(start + length, X))
+    return slice(low - start, high - start), slice(low, high)
+
+
+def _fitting(xp, size, most, itemsize):
+    """How many things of ``size`` numbers to handle at a time: at least one, at most ``most``."""
+    budget = CACHE_BYTES if xp.name == "numpy" else DEVICE_BYTES
+    return max(1, min(most, budget // max(1, size * itemsize)))
+
+
+def _batches(xp, size, *arrays):
+    """The arrays in pieces of a few images, for work that takes ``size`` numbers an image."""
+    n = _fitting(xp, size, arrays[0].shape[0], arrays[0].itemsize)
+    for start in range(0, arrays[0].shape[0], n):
+        yield [array[start:start + n] for array in arrays]
+
+
+# ---- few results: multiply first, then shift -------------------------------------------------------------------------
+def _shift_add(xp, y, w, b, rows, cols, x):
+    """Eq. (3) into x: first Z, then its slices added where they belong."""
+    K, C, O = rows.K * cols.K, w.shape[2], w.shape[3]
+    w = w.reshape(K * C, O).T
+    for x_part, y_part in _batches(xp, rows.Y * cols.Y * K * C, x, y):
+        z = y_part.reshape(y_part.shape[0] * rows.Y * cols.Y, O) @ w
+        z = z.reshape(*y_part.shape[:3], rows.K, cols.K, C)
+        _start_from(x_part, b)
+        for tap, x_index, y_index in taps(rows, cols):
+            x_part[x_index] += z[(*y_index, *tap)]
+
+
+def _convolve_few(xp, x, w, b, rows, cols, y):
+    """Eq. (2) with stride 1 into y: by Eq. (5), with one phase, it is Eq. (3) for the turned kernel."""
+    _shift_add(xp, x, _turned(w), b, rows.phase(0)[1], cols.phase(0)[1], y)
