@@ -184,8 +184,7 @@ def _start(name, output, cotangent, create_graph):
             raise TypeError(f"{name}: the cotangent lives on {home.name}, the output on {xp.name}; move it with .to({xp.name!r})")
         cotangent = cotangent if cotangent.dtype == array.dtype else cotangent.astype(array.dtype)
     else:
-        with backend.use(backend.of(array).name):
-            cotangent = Tensor(to_array(cotangent, array.dtype))
+        cotangent = Tensor(to_array(cotangent, array.dtype, xp=backend.of(array)))
     if cotangent.shape != array.shape:
         raise ValueError(f"{name}: the cotangent has shape {cotangent.shape}, the output {array.shape}; they must be equal")
     return cotangent if create_graph else cotangent._array

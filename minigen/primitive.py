@@ -212,8 +212,7 @@ def _to_arrays(op, arrays):
         if homes and isinstance(value, backend.NUMBERS):                # weak beside an array, also one of NumPy's
             arrays[i] = value if type(value) in _WEAK else value.item()
         elif type(value) is not home.array_type:
-            with backend.use(home.name):
-                arrays[i] = to_array(value)
+            arrays[i] = to_array(value, xp=home)
     return home, arrays
 
 

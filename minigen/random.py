@@ -63,8 +63,7 @@ class Generator:
 
     def bernoulli(self, p, dtype="float32"):
         """1 with probability p, else 0, elementwise; of p's shape."""
-        with backend.use(self.backend):
-            p = to_array(p)
+        p = to_array(p, xp=backend.get(self.backend))
         return self._tensor((self._next().random(p.shape, dtype=np.dtype("float32")) < p).astype(dtype))
 
     def exponential(self, size=(), dtype="float32"):

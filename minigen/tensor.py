@@ -190,12 +190,12 @@ def tensor(values, requires_grad=False, dtype=None):
     return Tensor(array, None, bool(requires_grad))
 
 
-def to_array(values, dtype=None, copy=False):
-    """Return values as an array of the current backend; Python numbers and lists of floats become float32.
+def to_array(values, dtype=None, copy=False, xp=None):
+    """Return values as an array of backend ``xp`` (default: the current one); Python numbers and lists of floats become float32.
 
     Moves an array that lives elsewhere. Copies if asked to, else only where it must. Raises TypeError if not numeric.
     """
-    xp = backend.current()
+    xp = xp or backend.current()
     if isinstance(values, Tensor):
         values = values._array
     home = backend.of(values)

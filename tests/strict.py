@@ -235,6 +235,8 @@ def _names():
     linalg = {name: guard(getattr(_np.linalg, name), name, array_first=True) for name in _LINALG}
     names["linalg"] = _types.SimpleNamespace(**linalg, LinAlgError=_np.linalg.LinAlgError)
     names["random"] = _types.SimpleNamespace(default_rng=Generator, Generator=Generator)
+    windows = guard(_np.lib.stride_tricks.sliding_window_view, "sliding_window_view", array_first=True)
+    names["lib"] = _types.SimpleNamespace(stride_tricks=_types.SimpleNamespace(sliding_window_view=windows))
     return names | {"ndarray": ndarray, "asarray": asarray}
 
 

@@ -9,7 +9,6 @@ import pytest
 from helpers import leaf
 
 import minigen as mg
-from minigen.primitive import Node
 
 both = pytest.mark.usefixtures("backend")
 

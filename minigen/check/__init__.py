@@ -5,8 +5,8 @@ You write down a claim, and a `Report` says whether it holds, where it fails, an
     report = check.gradient(f, x, claimed=my_gradient)
     print(report)
 
-The guide is docs/check.md. `minigen.check.derivations` holds the classical identities as checkable statements, and `claim` marks your own, in a file for
-``minigen check my_file.py``.
+The guide is docs/check.md. `minigen.check.derivations` holds the classical identities as checkable statements, and
+`claim` marks your own, in a file for ``minigen check my_file.py``.
 """
 import importlib as _importlib
 
@@ -22,7 +22,8 @@ from minigen.check.gradients import gradient
 from minigen.check.jacobians import hessian, jacobian
 from minigen.check.report import CheckFailed, Diagnosis, Finding, Report
 
-__all__ = ["CheckFailed", "Diagnosis", "Finding", "LinearGaussian", "Report", "Result", "bijection", "causality", "chain", "claim", "density", "derivations",
+__all__ = ["CheckFailed", "Diagnosis", "Finding", "LinearGaussian", "Report", "Result", "bijection", "causality",
+           "chain", "claim", "density", "derivations",
            "divergence", "elbo", "estimator", "gradient", "hessian", "jacobian", "run_file", "table"]
 
 

@@ -1,8 +1,8 @@
 r"""Check a change of variables: y = T(x), its inverse, and log |det ∂y/∂x|.
 
-A density carried by a bijection T is p_y(y) = p_x(x) |det ∂y/∂x|⁻¹ at y = T(x), so a wrong log-determinant gives a density that does not
-integrate to one, and nothing else in training will say so. The witness here is the dense Jacobian, one per example, by D backward passes, and its
-slogdet. For the inverse, log |det ∂x/∂y| = −log |det ∂y/∂x|.
+A density carried by a bijection T is p_y(y) = p_x(x) |det ∂y/∂x|⁻¹ at y = T(x), so a wrong log-determinant gives a
+density that does not integrate to one, and nothing else in training will say so. The witness here is the dense
+Jacobian, one per example, by D backward passes, and its slogdet. For the inverse, log |det ∂x/∂y| = −log |det ∂y/∂x|.
 """
 import numpy as np
 
@@ -31,25 +31,30 @@ def bijection(forward, inverse=None, log_det=None, x=None, rtol=None, seed=0):
         rtol: relative tolerance; by default it follows the precision in which the log-determinants arrive.
         seed: of the random directions along which the Jacobian is held against differences.
 
-    Log-determinants have the shape (N,). Returns a `Report`. Raises ValueError if x has no batch axis, if an event is larger than 1024 numbers, or if
-    y has another number of elements per example than x; and as `minigen.check.gradient` does.
+    Log-determinants have the shape (N,). Returns a `Report`. Raises ValueError if x has no batch axis, if an event is
+    larger than 1024 numbers, or if y has another number of elements per example than x; and as `minigen.check.gradient`
+    does.
     """
     if x is None or np.ndim(to_host(x)) < 2:
-        raise ValueError(f"bijection: x must hold a batch of examples, (N, *event), got shape {None if x is None else np.shape(to_host(x))}; "
+        raise ValueError(f"bijection: x must hold a batch of examples, (N, *event), got shape "
+                         f"{None if x is None else np.shape(to_host(x))}; "
                          "for one number per example reshape to (N, 1)")
     subject = Subject("bijection", lambda x: _first(forward(x)), (x,), ["x"])
     subject.name = getattr(forward, "__name__", type(forward).__name__)
     x, n = subject.point[0], subject.point[0].shape[0]
     d = x[0].size if n else 0
     if d > LARGEST:
-        raise ValueError(f"bijection: an event has {d} numbers, and its Jacobian would have {d * d}; check it on smaller events (at most {LARGEST} numbers)")
+        raise ValueError(f"bijection: an event has {d} numbers, and its Jacobian would have {d * d}; check it on "
+                         f"smaller events (at most {LARGEST} numbers)")
     if subject.value.shape[:1] != (n,) or subject.value.size != x.size:
-        raise ValueError(f"bijection: {subject.name} maps {x.shape} to {subject.shape}; a bijection keeps the batch axis and the number of elements "
+        raise ValueError(f"bijection: {subject.name} maps {x.shape} to {subject.shape}; a bijection keeps the batch "
+                         f"axis and the number of elements "
                          "of each example")
     report = Report(f"bijection {subject.name}")
     matrices, crosstalk = jacobians(subject)
     if crosstalk:
-        report.add("y", "examples are independent", crosstalk, 0.0, f"{n} examples", Diagnosis("crosstalk", "the output of one example depends on "
+        report.add("y", "examples are independent", crosstalk, 0.0, f"{n} examples",
+                   Diagnosis("crosstalk", "the output of one example depends on "
                    "another (batch statistics?): there is no log-determinant per example; check it in evaluation mode"))
         return report
     _log_dets(report, subject, forward, log_det, matrices, rtol)
@@ -66,7 +71,8 @@ def _first(values):
 
 
 def jacobians(subject):
-    """(N, D, D) matrices ∂y_i/∂x_j, one per example, and how strongly examples depend on each other (0 if they do not)."""
+    """(N, D, D) matrices ∂y_i/∂x_j, one per example, and how strongly examples depend on each other (0 if they do not).
+    """
     x = subject.point[0]
     n, d = x.shape[0], x[0].size if x.shape[0] else 0
     leaves = subject.leaves()
@@ -77,7 +83,8 @@ def jacobians(subject):
             unit = np.zeros((n, d))
             unit[:, i] = 1.0
             rows.append(grad(out, leaves, tensor(unit.reshape(out.shape)), retain_graph=True)[0].numpy().reshape(n, d))
-        for k in range(min(n, 4) if n > 1 else 0):                    # does any output of example k reach another example?
+        # does any output of example k reach another example?
+        for k in range(min(n, 4) if n > 1 else 0):
             unit = np.zeros((n, d))
             unit[k] = np.random.default_rng(k).standard_normal(d)
             reached = grad(out, leaves, tensor(unit.reshape(out.shape)), retain_graph=True)[0].numpy().reshape(n, d)
@@ -85,14 +92,16 @@ def jacobians(subject):
     return np.stack(rows, axis=1) if rows else np.zeros((n, 0, 0)), crosstalk
 
 
-# ---- log-determinants --------------------------------------------------------------------------------------------------
+# ---- log-determinants
+# --------------------------------------------------------------------------------------------------
 def _log_dets(report, subject, forward, log_det, matrices, rtol):
     """Every log |det ∂y/∂x| that was offered, against slogdet."""
     with np.errstate(all="ignore"):
         ours = np.linalg.slogdet(matrices)[1]
     if np.isneginf(ours).any():
         worst = int(np.argmin(ours))
-        report.add("T", "the Jacobian is regular", np.inf, 0.0, count(len(ours)), Diagnosis("singular", f"det = 0 at example {worst}: T is not invertible "
+        report.add("T", "the Jacobian is regular", np.inf, 0.0, count(len(ours)),
+                   Diagnosis("singular", f"det = 0 at example {worst}: T is not invertible "
                    "there (an output that ignores its input, a saturated function, a scale of zero?)"))
         return
     with no_grad():
@@ -101,23 +110,27 @@ def _log_dets(report, subject, forward, log_det, matrices, rtol):
         if log_det is not None:
             offered["log_det"] = log_det(tensor(subject.point[0])) if callable(log_det) else log_det
     for name, yours in offered.items():
-        _compare(report, name, to_host(yours), ours, matrices, rtol, "the inverse's: its sign is turned, or the direction is the wrong one")
+        _compare(report, name, to_host(yours), ours, matrices, rtol,
+                 "the inverse's: its sign is turned, or the direction is the wrong one")
 
 
 def _compare(report, name, yours, ours, matrices, rtol, about_sign):
     r = relative_tolerance(yours.dtype) if rtol is None else rtol
     eps, d = epsilon(yours.dtype), matrices.shape[-1]
     with np.errstate(all="ignore"):
-        noise = 1e3 * eps * d * (1 + np.abs(np.log(np.abs(matrices[matrices != 0]))).max(initial=0.0))     # d logs are summed
+        # d logs are summed
+        noise = 1e3 * eps * d * (1 + np.abs(np.log(np.abs(matrices[matrices != 0]))).max(initial=0.0))
     conditions = np.linalg.cond(matrices) if matrices.size else np.ones(len(ours))
     floor = noise + 1e2 * float(np.finfo(float).eps) * conditions.max(initial=1.0)
     case = Case(yours, ours, r, floor, sizes={d: "the number of dimensions", len(ours): "the number of examples"})
     if yours.shape == ours.shape:
         comparison = Comparison(yours, ours, r * np.abs(ours) + floor)
-        report.add(name, "yours = slogdet", *comparison.worst, f"{len(ours)} examples, {d} dimensions", lambda: _why(case, matrices, about_sign),
+        report.add(name, "yours = slogdet", *comparison.worst, f"{len(ours)} examples, {d} dimensions",
+                   lambda: _why(case, matrices, about_sign),
                    comparison.elements(4), comparison.severity)
     else:
-        report.add(name, "yours = slogdet", np.inf, r, f"{len(ours)} examples, {d} dimensions", lambda: _why(case, matrices, about_sign))
+        report.add(name, "yours = slogdet", np.inf, r, f"{len(ours)} examples, {d} dimensions",
+                   lambda: _why(case, matrices, about_sign))
 
 
 def _why(case, matrices, about_sign):
@@ -128,7 +141,9 @@ def _why(case, matrices, about_sign):
     if found.kind == "sign":
         return Diagnosis("direction", f"yours has the opposite sign of ours everywhere: it is {about_sign}")
     if found.kind in ("extra-sum", "extra-mean") and case.yours.size == 1:
-        return Diagnosis("per-batch", f"one number for the whole batch ({'summed' if found.kind == 'extra-sum' else 'averaged'}); there must be one per example")
+        return Diagnosis("per-batch", f"one number for the whole batch "
+                                      f"({'summed' if found.kind == 'extra-sum' else 'averaged'}); there must be one "
+                                      f"per example")
     if found.kind == "function" and "exp" in found.text:
         return Diagnosis("function", "yours is the determinant itself: take its logarithm")
     if found is NOTHING and case.yours.shape == case.ours.shape:
@@ -140,7 +155,25 @@ def _why(case, matrices, about_sign):
     return found
 
 
-# ---- round trips -------------------------------------------------------------------------------------------------------
+def _why_not_back(yours, ours, floor):
+    """What returned instead of what went in; maybe it is off by a scale and a shift per dimension."""
+    found = diagnose(Case(yours, ours, 1e-7, floor, who="what returns", what="what went in"))
+    n = len(ours)
+    if found is not NOTHING or n < 3:
+        return found
+    y, x = yours.reshape(n, -1), ours.reshape(n, -1)
+    scale = np.sum((x - x.mean(axis=0)) * (y - y.mean(axis=0)),
+                   axis=0) / np.maximum(np.sum((x - x.mean(axis=0)) ** 2, axis=0), 1e-300)
+    shift = y.mean(axis=0) - scale * x.mean(axis=0)
+    if not Case(y, y, 1e-7, floor).same(y, scale * x + shift):
+        return found
+    parts = [f"{'multiplied by' if len(scale) > 1 else 'times'} {np.round(scale[:4], 5).tolist()}"] if np.abs(scale - 1).max() > 1e-6 else []
+    parts += [f"shifted by {np.round(shift[:4], 5).tolist()}"] if np.abs(shift).max() > floor else []
+    return Diagnosis("affine", f"what returns is what went in, {' and '.join(parts)} (dimension by dimension)")
+
+
+# ---- round trips
+# -------------------------------------------------------------------------------------------------------
 def _round_trips(report, subject, forward, inverse, matrices, rtol):
     """x → y → x and y → x → y, and the log-determinant of the inverse if it gives one."""
     x, y = subject.point[0], subject.value
@@ -161,8 +194,11 @@ def _round_trips(report, subject, forward, inverse, matrices, rtol):
         comparison = Comparison(yours, ours, floor)
         again = name == "x → y → x" and twice is not None and twice.shape == yours.shape and Case(yours, twice, 1e-7, floor).same(yours, twice)
         why = (lambda again=again, yours=yours, ours=ours, floor=floor:  # noqa: E731
-               Diagnosis("direction", "inverse is the forward map once more") if again else diagnose(Case(yours, ours, 1e-7, floor, who="what returns", what="what went in")))
-        report.add(name, "the round trip returns", *comparison.worst, count(ours.size), why, comparison.elements(4), comparison.severity)
+               Diagnosis("direction", "inverse is the forward map once more") if again
+               else _why_not_back(yours, ours, floor))
+        report.add(name, "the round trip returns", *comparison.worst, count(ours.size), why, comparison.elements(4),
+                   comparison.severity)
     if isinstance(back, tuple) and x2.shape == x.shape and report.ok:
         ours = -np.linalg.slogdet(matrices)[1]
-        _compare(report, "log|det ∂x/∂y|", to_host(back[1]), ours, matrices, rtol, "that of the forward direction: the inverse needs a minus")
+        _compare(report, "log|det ∂x/∂y|", to_host(back[1]), ours, matrices, rtol,
+                 "that of the forward direction: the inverse needs a minus")

@@ -9,7 +9,8 @@
         """d/dx log(1 + eˣ) = σ(x)"""
         return check.gradient(lambda x: mg.softplus(x).sum(), [0.5, -1.0], claimed=lambda x: mg.sigmoid(x))
 
-A claim returns a `Report`, a pair ``(yours, ours)`` of arrays that should be equal, or True or False. Its name is the function's, its formula the docstring. The
+A claim returns a `Report`, a pair ``(yours, ours)`` of arrays that should be equal, or True or False. Its name is the
+function's, its formula the docstring. The
 file is your own code, and is run as such: do not check files of people you would not let use your computer.
 '''
 import math
@@ -40,7 +41,8 @@ class Result:
     def as_dict(self):
         """``{"name", "error", "tolerance", "verdict"}`` for JSON; an error that is no finite number is None."""
         finite = lambda value: value if math.isfinite(value) else None  # noqa: E731
-        return {"name": self.name, "error": finite(self.error), "tolerance": finite(self.tolerance), "verdict": self.verdict}
+        return {"name": self.name, "error": finite(self.error), "tolerance": finite(self.tolerance),
+                "verdict": self.verdict}
 
 
 def result_of(name, report):
@@ -59,8 +61,8 @@ def claim(function):
 def run_file(path):
     """Run a file of claims. Returns a list of `Result`.
 
-    A claim that raises counts as failed, with the exception in its report. Raises FileNotFoundError if there is no such file, and ValueError if it does
-    not run, or holds no claim.
+    A claim that raises counts as failed, with the exception in its report. Raises FileNotFoundError if there is no such
+    file, and ValueError if it does not run, or holds no claim.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -82,7 +84,8 @@ def _run(function):
     name = function.__name__
     try:
         outcome = function()
-    except Exception as error:                  # the user's code: whatever it raises is the outcome of this claim, not of the file
+    # the user's code: whatever it raises is the outcome of this claim, not of the file
+    except Exception as error:
         report = Report(name)
         report.add(name, "runs", math.nan, 0.0, "", Diagnosis("error", f"{type(error).__name__}: {error}"))
         return result_of(name, report)
@@ -95,7 +98,9 @@ def _run(function):
     elif isinstance(outcome, tuple) and len(outcome) == 2:
         _compare(report, name, statement, *outcome)
     else:
-        report.add(name, statement, math.nan, 0.0, "", Diagnosis("error", f"a claim returns a Report, a pair (yours, ours), True or False; got {type(outcome).__name__}"))
+        report.add(name, statement, math.nan, 0.0, "", Diagnosis("error", f"a claim returns a Report, a pair (yours, "
+                                                                          f"ours), True or False; got "
+                                                                          f"{type(outcome).__name__}"))
     return result_of(name, report)
 
 
@@ -107,7 +112,8 @@ def _compare(report, name, statement, yours, ours):
         report.add(name, statement, math.inf, r, "", lambda: diagnose(case))
         return
     comparison = Comparison(yours, ours, r * np.abs(ours) + case.floor)
-    report.add(name, statement, *comparison.worst, "", lambda: diagnose(case), comparison.elements(4), comparison.severity)
+    report.add(name, statement, *comparison.worst, "", lambda: diagnose(case), comparison.elements(4),
+               comparison.severity)
 
 
 def table(results):

@@ -4,13 +4,14 @@ A number that was computed twice differs in its last digits; a wrong one differs
 
     |yours − ours| ≤ rtol |ours| + floor,                                                                         (1)
 
-where rtol depends on the precision in which yours arrived (1e-7 for float64, 1e-4 for float32), and the floor is the rounding noise
-that even a right answer carries, because what cancels to nearly nothing leaves noise of the size of what cancelled:
+where rtol depends on the precision in which yours arrived (1e-7 for float64, 1e-4 for float32), and the floor is the
+rounding noise that even a right answer carries, because what cancels to nearly nothing leaves noise of the size of what
+cancelled:
 
     floor = 100 ε max|ours| + 10 · |ours(x (1 + ε r)) − ours(x)| + 100 ε |f| / max(1, |x|),    r random signs.    (2)
 
-The middle term asks the function itself how sensitive it is to the last digit of its inputs. So nothing here is an absolute number, and a
-gradient of size 1e-30 is judged as sharply as one of size 1.
+The middle term asks the function itself how sensitive it is to the last digit of its inputs. So nothing here is an
+absolute number, and a gradient of size 1e-30 is judged as sharply as one of size 1.
 """
 import numpy as np
 

@@ -1,9 +1,11 @@
-"""What a mistake looks like: try the simple explanations, most plausible first, and keep one only if it explains every element.
+"""What a mistake looks like: try the simple explanations, most plausible first, and keep one only if it explains every
+element.
 
-A *relation* is a function ``(case) -> Diagnosis or None``. It may only speak when its hypothesis reproduces all of yours from ours, to the
-precision in which yours arrived; a coincidence is then out of the question. Where no relation speaks, the answer is "no simple relation
-found", never a guess. The relations between arrays are in `minigen.check.relations`; `minigen.check.mistakes` goes back to the graph of f and
-repeats the backward pass with one mistake planted after another.
+A *relation* is a function ``(case) -> Diagnosis or None``. It may only speak when its hypothesis reproduces all of
+yours from ours, to the precision in which yours arrived; a coincidence is then out of the question. Where no relation
+speaks, the answer is "no simple relation found", never a guess. The relations between arrays are in
+`minigen.check.relations`; `minigen.check.mistakes` goes back to the graph of f and repeats the backward pass with one
+mistake planted after another.
 """
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,6 +16,9 @@ from minigen.check.compare import Comparison
 from minigen.check.report import NOTHING, Diagnosis
 
 __all__ = ["Case", "diagnose", "in_words", "nice"]
+
+
+SHARP = 3e-6         # relative precision that float32 arithmetic usually keeps
 
 
 @dataclass
@@ -60,6 +65,9 @@ class Case:
 def diagnose(case):
     """The first relation that explains the whole disagreement, or `NOTHING`."""
     from minigen.check import relations
+    # a few imprecise numbers agree with too much: ask for more digits
+    if case.rtol > SHARP and case.loud(case.ours).sum() < 3:
+        case = case.with_ours(case.ours, rtol=SHARP, floor=case.floor * SHARP / case.rtol)
     with np.errstate(all="ignore"):
         for relation in relations.IN_ORDER:
             found = relation(case)
@@ -70,7 +78,8 @@ def diagnose(case):
 
 # ---- numbers that people write ---------------------------------------------------------------------------------------
 _CONSTANTS = {np.pi: "π", 2 * np.pi: "2π", np.sqrt(2): "√2", np.sqrt(2 * np.pi): "√(2π)", np.log(2): "log 2", np.e: "e",
-              0.5 * np.log(2 * np.pi): "½ log 2π", np.log(2 * np.pi): "log 2π", np.log(4): "log 4", np.sqrt(np.pi): "√π", np.log(10): "log 10"}
+              0.5 * np.log(2 * np.pi): "½ log 2π", np.log(2 * np.pi): "log 2π", np.log(4): "log 4",
+              np.sqrt(np.pi): "√π", np.log(10): "log 10"}
 _HALVES = {Fraction(1, 2): "½", Fraction(1, 4): "¼", Fraction(3, 4): "¾", Fraction(1, 3): "⅓", Fraction(2, 3): "⅔"}
 
 
@@ -79,7 +88,7 @@ def nice(c, rtol):
     if not np.isfinite(c) or c == 0:
         return None
     sign, size = "−" if c < 0 else "", abs(c)
-    tolerance = max(10 * rtol, 1e-12)
+    tolerance = max(3 * rtol, 1e-12)
     most = 12 if tolerance < 1e-4 else 4                        # the less precise yours is, the fewer numbers are tried
     for value, text in _fractions(size, most, min(1000, 0.02 / tolerance)):
         if abs(size - value) <= tolerance * size:

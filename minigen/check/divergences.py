@@ -5,9 +5,10 @@ r"""Check a divergence between two distributions that you derived.
     Fisher   = E_p |∇ log p − ∇ log q|²                           "fisher"                                         (3)
     W_k      = (∫₀¹ |F⁻¹(u) − G⁻¹(u)|ᵏ du)^{1/k}  in 1-D          "w1", "w2": distances, not their squares         (4)
 
-Ours is a sum on finite spaces, quadrature in one and two dimensions, and for diagonal Gaussians of any dimension the sum of the divergences of their
-entries (KL, Fisher, and W2 squared add up over independent entries; JSD and W1 do not). A Monte Carlo estimate with its confidence interval is the
-second witness, and the closed form of `minigen.distributions`, where there is one, the third.
+Ours is a sum on finite spaces, quadrature in one and two dimensions, and for diagonal Gaussians of any dimension the
+sum of the divergences of their entries (KL, Fisher, and W2 squared add up over independent entries; JSD and W1 do not).
+A Monte Carlo estimate with its confidence interval is the second witness, and the closed form of
+`minigen.distributions`, where there is one, the third.
 """
 import itertools
 
@@ -25,7 +26,8 @@ from minigen.random import as_generator
 
 __all__ = ["divergence"]
 
-NAMES = {"kl": "KL(p‖q)", "reverse_kl": "KL(q‖p)", "jsd": "JSD(p, q)", "fisher": "Fisher(p‖q)", "w1": "W1(p, q)", "w2": "W2(p, q)"}
+NAMES = {"kl": "KL(p‖q)", "reverse_kl": "KL(q‖p)", "jsd": "JSD(p, q)", "fisher": "Fisher(p‖q)", "w1": "W1(p, q)",
+         "w2": "W2(p, q)"}
 GRID = 20_001                    # points of the distribution functions in Eq. (4)
 
 
@@ -36,11 +38,14 @@ def divergence(p, q, claimed=None, kind="kl", terms=None, n=50_000, rng=0, false
         p, q: two `Table`s over the same variables, or two distributions (not batches) over the same events.
         claimed: your value: a number, or a function of (p, q) that returns it.
         kind: "kl", "reverse_kl", "jsd", "fisher", "w1" or "w2".
-        terms: parts of your formula by name, so that a missing one can be named. For two Normals and "kl" they are known.
-        n, rng: draws of the Monte Carlo estimate, and their generator or seed. false_alarm: the chance that it accuses a right value.
+        terms: parts of your formula by name, so that a missing one can be named. For two Normals and "kl" they are
+            known.
+        n, rng: draws of the Monte Carlo estimate, and their generator or seed. false_alarm: the chance that it accuses
+            a right value.
         rtol: relative tolerance of the comparison with yours.
 
-    Returns a `Report`; ``report.values`` holds the divergence. Raises ValueError for an unknown kind, or one that cannot be computed for these two.
+    Returns a `Report`; ``report.values`` holds the divergence. Raises ValueError for an unknown kind, or one that
+    cannot be computed for these two.
     """
     if kind not in NAMES:
         raise ValueError(f"divergence: kind must be one of {', '.join(NAMES)}; got {kind!r}")
@@ -51,11 +56,14 @@ def divergence(p, q, claimed=None, kind="kl", terms=None, n=50_000, rng=0, false
     ours = _exact(p, q, plain)
     estimate = None if isinstance(p, Table) or plain in ("w1", "w2") else _monte_carlo(p, q, plain, n, rng)
     if ours is None and estimate is None:
-        raise ValueError(f"divergence: {NAMES[kind]} of {p!r} and {q!r} can be computed neither by quadrature (1 or 2 dimensions) nor by sampling")
+        raise ValueError(f"divergence: {NAMES[kind]} of {p!r} and {q!r} can be computed neither by quadrature (1 or 2 "
+                         f"dimensions) nor by sampling")
     if ours is not None and estimate is not None:
         z = stats.norm.isf(false_alarm / 2)
-        report.add("ours", "quadrature = Monte Carlo", abs(ours - estimate[0]), z * estimate[1] + ours.error + 1e-9, f"{n} draws, false alarms {false_alarm:g}",
-                   Diagnosis("inconclusive", "quadrature and sampling disagree: do the samples of p come from its log_prob? (check.density)"), statistical=True)
+        report.add("ours", "quadrature = Monte Carlo", abs(ours - estimate[0]), z * estimate[1] + ours.error + 1e-9,
+                   f"{n} draws, false alarms {false_alarm:g}",
+                   Diagnosis("inconclusive", "quadrature and sampling disagree: do the samples of p come from its "
+                                             "log_prob? (check.density)"), statistical=True)
     error = 0.0 if ours is None else ours.error
     if ours is None:
         ours, error = estimate[0], stats.norm.isf(false_alarm / 2) * estimate[1]
@@ -85,23 +93,27 @@ def _compare_closed_form(report, p, q, kind, ours, error):
 def _compare(report, p, q, kind, value, ours, error, terms, rtol):
     yours = to_host(value)
     if yours.size != 1 or yours.dtype.kind not in "fiu":
-        raise ValueError(f"divergence: you claim {yours.dtype} of shape {yours.shape}; the divergence of two distributions is one number (nats)")
+        raise ValueError(f"divergence: you claim {yours.dtype} of shape {yours.shape}; the divergence of two "
+                         f"distributions is one number (nats)")
     yours = yours.reshape(())
     r = max(relative_tolerance(yours.dtype) if rtol is None else rtol, 1e-5 if kind in ("w1", "w2") else 0.0)
     floor = 3 * error + 100 * epsilon(yours.dtype)
     comparison = Comparison(yours, float(ours), r * abs(ours) + floor)
     elements = [Element((), float(yours), float(ours))]
-    report.add("yours", "yours = ours", *comparison.worst, "", lambda: _why(p, q, kind, yours, float(ours), r, floor, terms), elements)
+    report.add("yours", "yours = ours", *comparison.worst, "",
+               lambda: _why(p, q, kind, yours, float(ours), r, floor, terms), elements)
 
 
 def _why(p, q, kind, yours, ours, r, floor, terms):
     """A factor; another divergence; a missing term."""
     known = _gaussian_terms(p, q) if kind == "kl" and isinstance(p, Normal) and isinstance(q, Normal) else {}
     sizes = {} if isinstance(p, Table) else {int(np.prod(p.event_shape)): "the number of dimensions"}
-    case = Case(yours, ours, r, floor, sizes=sizes, terms={name: np.asarray(float(np.asarray(t))) for name, t in {**known, **(terms or {})}.items()})
+    case = Case(yours, ours, r, floor, sizes=sizes, terms={name: np.asarray(float(np.asarray(t))) for name,
+                                                           t in {**known, **(terms or {})}.items()})
     found = constant_factor(case)
     if found is not None:
-        return Diagnosis(found.kind, found.text + (": bits, where nats are asked for (divide by log 2 once too often)" if "1/log 2" in found.text else ""))
+        return Diagnosis(found.kind, found.text + (": bits, where nats are asked for (divide by log 2 once too often)"
+                                                   if "1/log 2" in found.text else ""))
     for name, value in _alternatives(p, q, kind).items():
         if value is not None and np.isfinite(value) and case.same(yours, float(value)):
             return Diagnosis("other-divergence", f"yours is {name}")
@@ -119,7 +131,8 @@ def _alternatives(p, q, kind):
         found["the entropy of p"] = entropy
         found["KL(p‖q) + KL(q‖p), the symmetrised divergence"] = _plus(_exact(p, q, "kl"), _exact(q, p, "kl"))
         if isinstance(p, Normal) and isinstance(q, Normal):
-            for scale, text in ((0.5, "log σ is taken for log σ² (σ where σ² belongs)"), (2.0, "log σ² is taken for log σ (σ² where σ belongs)")):
+            for scale, text in ((0.5, "log σ is taken for log σ² (σ where σ² belongs)"),
+                                (2.0, "log σ² is taken for log σ (σ² where σ belongs)")):
                 found[f"what comes out if {text}"] = _exact(_rescaled(p, scale), _rescaled(q, scale), "kl")
     if kind == "jsd":
         found["KL(p‖q)"], found["KL(q‖p)"] = _exact(p, q, "kl"), _exact(q, p, "kl")
@@ -145,20 +158,24 @@ def _gaussian_terms(p, q):
     """The parts of KL = Σ log σ_q − log σ_p + σ_p²/2σ_q² + (μ_p − μ_q)²/2σ_q² − ½."""
     (mp, sp), (mq, sq) = [(to_host(d.mean).astype(np.float64), to_host(d.log_std).astype(np.float64)) for d in (p, q)]
     ratio, shift = np.exp(2 * (sp - sq)), (mp - mq) ** 2 * np.exp(-2 * sq)
-    return {"log σ_q − log σ_p": np.sum(sq - sp), "σ_p²/2σ_q²": 0.5 * ratio.sum(), "(μ_p − μ_q)²/2σ_q²": 0.5 * shift.sum(), "−½": -0.5 * ratio.size}
+    return {"log σ_q − log σ_p": np.sum(sq - sp), "σ_p²/2σ_q²": 0.5 * ratio.sum(),
+            "(μ_p − μ_q)²/2σ_q²": 0.5 * shift.sum(), "−½": -0.5 * ratio.size}
 
 
-# ---- ours --------------------------------------------------------------------------------------------------------------
+# ---- ours
+# --------------------------------------------------------------------------------------------------------------
 def _exact(p, q, kind):
     """The divergence as an `Integral`, or None where neither a sum nor quadrature can do it."""
     if isinstance(p, Table):
         if kind not in ("kl", "jsd"):
-            raise ValueError(f"divergence: a Table has no metric or gradient, so {NAMES[kind]} is not defined; use 'kl', 'reverse_kl' or 'jsd'")
+            raise ValueError(f"divergence: a Table has no metric or gradient, so {NAMES[kind]} is not defined; use "
+                             f"'kl', 'reverse_kl' or 'jsd'")
         return Integral(p.kl(q) if kind == "kl" else p.jsd(q), 1e-14)
     d, support = int(np.prod(p.event_shape)), _support(p)
     if support is not None:
         if kind not in ("kl", "jsd"):
-            raise ValueError(f"divergence: {NAMES[kind]} is not defined for a discrete distribution; use 'kl', 'reverse_kl' or 'jsd'")
+            raise ValueError(f"divergence: {NAMES[kind]} is not defined for a discrete distribution; use 'kl', "
+                             f"'reverse_kl' or 'jsd'")
         log_p, log_q = [to_host(each.log_prob(support)).astype(np.float64) for each in (p, q)]
         return Integral(np.sum(_terms(log_p, log_q, kind)), 1e-6 * len(log_p) * np.finfo(np.float32).eps)
     if d > 1 and isinstance(p, Normal) and isinstance(q, Normal) and kind in ("kl", "fisher", "w2"):
@@ -168,12 +185,14 @@ def _exact(p, q, kind):
     if d > 2 or kind in ("w1", "w2") and d > 1:
         return None
     densities = [Density("divergence", each) for each in (p, q)]
-    draws = np.concatenate([to_host(each.sample(4000, rng=0)).reshape(4000, d) for each in ((p, q) if kind in ("jsd", "w1", "w2") else (p,))]).astype(np.float64)
+    draws = np.concatenate([to_host(each.sample(4000, rng=0)).reshape(4000, d)
+                            for each in ((p, q) if kind in ("jsd", "w1", "w2") else (p,))]).astype(np.float64)
     centre, scale = np.median(draws, axis=0), np.ptp(np.quantile(draws, [0.1, 0.9], axis=0), axis=0) + 1e-300
     if kind in ("w1", "w2"):
         return _wasserstein(*densities, draws, 1 if kind == "w1" else 2)
     if kind == "fisher":
-        integrand = lambda x: densities[0].probability(x) * np.sum((densities[0].score(x) - densities[1].score(x)) ** 2, axis=1)  # noqa: E731
+        integrand = lambda x: densities[0].probability(x) * np.sum((densities[0].score(x)
+                                                                    - densities[1].score(x)) ** 2, axis=1)  # noqa: E731
     else:
         integrand = lambda x: _terms(densities[0](x), densities[1](x), kind)  # noqa: E731
     with np.errstate(all="ignore"):
@@ -187,7 +206,8 @@ def _terms(log_p, log_q, kind):
         if kind == "kl":
             return np.where(p > 0, p * (log_p - log_q), 0.0)                                          # Eq. (1)
         log_m = np.logaddexp(log_p, log_q) - np.log(2)
-        return 0.5 * np.where(p > 0, p * (log_p - log_m), 0.0) + 0.5 * np.where(q > 0, q * (log_q - log_m), 0.0)      # Eq. (2)
+        # Eq. (2)
+        return 0.5 * np.where(p > 0, p * (log_p - log_m), 0.0) + 0.5 * np.where(q > 0, q * (log_q - log_m), 0.0)
 
 
 def _support(p):
@@ -213,7 +233,8 @@ def _wasserstein(p, q, draws, k):
     h = x[1] - x[0]
     F, G = [_distribution_function(each, x, h) for each in (p, q)]
     if k == 1:
-        return Integral(np.trapezoid(np.abs(F - G), dx=h), 1e-6 * h * GRID)           # ∫ |F − G| dx is the same, turned by 90°
+        # ∫ |F − G| dx is the same, turned by 90°
+        return Integral(np.trapezoid(np.abs(F - G), dx=h), 1e-6 * h * GRID)
     inside = (F > 1e-13) & (F < 1 - 1e-13)
     rising = np.concatenate([[True], np.diff(G) > 0])
     partner = np.interp(F[inside], G[rising], x[rising])                              # G⁻¹(F(x)): where x is carried
@@ -239,7 +260,8 @@ def _entropies(p, q):
     return entropy, None if divergence is None else divergence + entropy
 
 
-# ---- Monte Carlo ---------------------------------------------------------------------------------------------------------
+# ---- Monte Carlo
+# ---------------------------------------------------------------------------------------------------------
 def _monte_carlo(p, q, kind, n, rng):
     """(estimate, standard error) from n draws of p (and of q for the JSD)."""
     rng = as_generator(rng)

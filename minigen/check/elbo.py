@@ -5,8 +5,8 @@ For a joint p(x, z) and any q(z | x),
     log p(x) = ELBO(x) + KL(q(z | x) ‖ p(z | x)),       ELBO(x) = E_q[log p(x, z) − log q(z | x)]                 (1)
                                                                 = E_q[log p(x | z)] − KL(q(z | x) ‖ p(z)).        (2)
 
-It can be checked wherever all three parts of (1) are computable: exactly on a `Table`, and in closed form where everything is linear and
-Gaussian, as in `LinearGaussian`; its marginal is p(x) = N(b, W Wᵀ + σ² I) and its posterior
+It can be checked wherever all three parts of (1) are computable: exactly on a `Table`, and in closed form where
+everything is linear and Gaussian, as in `LinearGaussian`; its marginal is p(x) = N(b, W Wᵀ + σ² I) and its posterior
 
     p(z | x) = N(M⁻¹ Wᵀ (x − b), σ² M⁻¹),    M = Wᵀ W + σ² I                                                    (3)
 
@@ -69,18 +69,20 @@ class LinearGaussian:
         precision = self.M / self.sigma ** 2
         _, log_det = np.linalg.slogdet(precision)
         shift = np.einsum("nk,kl,nl->n", difference, precision, difference)
-        return 0.5 * (np.sum(np.diag(precision) * self.s ** 2) + shift - len(self.s) - log_det - 2 * np.log(self.s).sum())
+        return 0.5 * (np.sum(np.diag(precision) * self.s ** 2) + shift - len(self.s)
+                      - log_det - 2 * np.log(self.s).sum())
 
 
 def elbo(model, x=None, q=None, claimed=None, log_prob=None, gap=None, terms=None, n=500, rng=0, false_alarm=1e-6):
     """Check that log p(x) = ELBO(x) + KL(q ‖ posterior), and that the ELBO is a lower bound.
 
     Args:
-        model: a `Table` over observed and latent variables; or an object with ``elbo(x)`` or ``elbo(x, rng=…)`` and ``log_prob(x)``, and ``gap(x)`` =
-            KL(q(z | x) ‖ p(z | x)) if it is known.
+        model: a `Table` over observed and latent variables; or an object with ``elbo(x)`` or ``elbo(x, rng=…)`` and
+            ``log_prob(x)``, and ``gap(x)`` = KL(q(z | x) ‖ p(z | x)) if it is known.
         x: for a model: the points (N, …). For a Table: not needed.
         q: for a Table: the Table q(z | x), whose conditions are the observed variables.
-        claimed: your ELBO: an array, or a function of x (for a Table: an array over the values of the observed variables).
+        claimed: your ELBO: an array, or a function of x (for a Table: an array over the values of the observed
+            variables).
         log_prob, gap: functions of x that replace the model's own.
         terms: parts of your ELBO by name (arrays), so that a missing one can be named.
         n, rng, false_alarm: an ELBO that draws is averaged over n calls, and tested at this false-alarm rate.
@@ -92,17 +94,20 @@ def elbo(model, x=None, q=None, claimed=None, log_prob=None, gap=None, terms=Non
     log_prob, gap = log_prob or getattr(model, "log_prob", None), gap or getattr(model, "gap", None)
     bound = claimed if claimed is not None else getattr(model, "elbo", None)
     if log_prob is None or bound is None or x is None:
-        raise ValueError("elbo: needs points x, the exact log_prob(x), and an elbo(x); pass those that the model does not have as arguments")
+        raise ValueError("elbo: needs points x, the exact log_prob(x), and an elbo(x); pass those that the model does "
+                         "not have as arguments")
     point = tensor(np.asarray(to_host(x), dtype=np.float64))
     with no_grad():
         log_p = to_host(log_prob(point)).astype(np.float64)
-        values, error = _average(bound, point, n, as_generator(rng)) if callable(bound) else (to_host(bound).astype(np.float64), 0.0)
+        values, error = _average(bound, point, n,
+                                 as_generator(rng)) if callable(bound) else (to_host(bound).astype(np.float64), 0.0)
         distance = None if gap is None else to_host(gap(point)).astype(np.float64)
     if values.shape != log_p.shape:
         raise ValueError(f"elbo: the ELBO has shape {values.shape}, log p(x) {log_p.shape}; give one number per example")
     report = Report("variational bound")
     allowed = 1e-6 * (1 + np.abs(log_p)) + stats.norm.isf(false_alarm / 2 / max(log_p.size, 1)) * error
-    _judge(report, values, log_p, distance, allowed, terms or {}, f"{len(log_p)} examples" + (f", {n} draws each" if np.any(error) else ""))
+    _judge(report, values, log_p, distance, allowed, terms or {}, f"{len(log_p)} examples"
+           + (f", {n} draws each" if np.any(error) else ""))
     return report
 
 
@@ -118,7 +123,8 @@ def _judge(report, values, log_p, gap, allowed, terms, detail):
     """The bound, and the identity if the gap is known."""
     excess = values - log_p
     worst = int(np.argmax(excess / allowed))
-    above = Diagnosis("not-a-bound", f"at example {worst} the ELBO is {values[worst]:.6g}, above log p(x) = {log_p[worst]:.6g}")
+    above = Diagnosis("not-a-bound", f"at example {worst} the ELBO is {values[worst]:.6g}, above log p(x) = "
+                                     f"{log_p[worst]:.6g}")
     if gap is None:
         report.add("ELBO", "≤ log p(x)", max(excess[worst], 0.0), allowed[worst], detail, above)
         report.note("KL(q ‖ posterior) is not known, so only the bound was tested, not the identity")
@@ -126,8 +132,10 @@ def _judge(report, values, log_p, gap, allowed, terms, detail):
     ours = log_p - gap
     error = np.abs(values - ours)
     worst = int(np.argmax(error / allowed))
-    elements = [Element((int(i),), values[i], ours[i]) for i in np.argsort(-error / allowed)[:4] if error[i] > allowed[i]]
-    report.add("ELBO", "+ KL(q ‖ posterior) = log p(x)", error[worst], allowed[worst], detail, lambda: _why(values, ours, gap, allowed, terms), elements)
+    elements = [Element((int(i),), values[i], ours[i]) for i in np.argsort(-error / allowed)[:4]
+                if error[i] > allowed[i]]
+    report.add("ELBO", "+ KL(q ‖ posterior) = log p(x)", error[worst], allowed[worst], detail,
+               lambda: _why(values, ours, gap, allowed, terms), elements)
 
 
 def _why(values, ours, gap, allowed, terms):
@@ -137,15 +145,18 @@ def _why(values, ours, gap, allowed, terms):
     if found.kind == "extra-term" and "posterior" in found.text:
         return Diagnosis("log-prob", "yours is log p(x) itself, not the bound")
     if found is NOTHING and (values > ours + gap + allowed).any():
-        return Diagnosis("not-a-bound", "it exceeds log p(x), so it is no lower bound; is KL(q ‖ p(z)) added where it should be subtracted?")
+        return Diagnosis("not-a-bound", "it exceeds log p(x), so it is no lower bound; is KL(q ‖ p(z)) added where it "
+                                        "should be subtracted?")
     return found
 
 
-# ---- on a Table ----------------------------------------------------------------------------------------------------------
+# ---- on a Table
+# ----------------------------------------------------------------------------------------------------------
 def _table(joint, q, claimed, terms):
     """Every part of Eq. (1) by summing, for every value of the observed variables."""
     if not isinstance(q, Table) or set(q.names) != set(joint.variables) or not q.conditions:
-        raise ValueError(f"elbo: for a Table {joint}, q must be the Table of its latent variables given the observed ones, such as p.given('x'); got {q}")
+        raise ValueError(f"elbo: for a Table {joint}, q must be the Table of its latent variables given the observed "
+                         f"ones, such as p.given('x'); got {q}")
     observed, latent = q.conditions, q.variables
     axes = tuple(range(len(latent)))
     p = np.transpose(joint.probabilities, [joint.names.index(name) for name in q.names])              # p(z, x), z first
@@ -155,16 +166,19 @@ def _table(joint, q, claimed, terms):
         px, pz = p.sum(axis=axes, keepdims=True), p.sum(axis=tuple(range(len(latent), p.ndim)), keepdims=True)
         log_p, bound = np.log(px)[(0,) * len(latent)], mean(np.log(p) - np.log(weights))               # Eq. (1)
         gap = mean(np.log(weights) - np.log(p / px))
-        parts = {"E_q[log p(x | z)]": mean(np.log(p / pz)), "KL(q ‖ p(z))": -mean(np.log(weights) - np.log(pz)), "the entropy of q": -mean(np.log(weights))}
+        parts = {"E_q[log p(x | z)]": mean(np.log(p / pz)), "KL(q ‖ p(z))": -mean(np.log(weights) - np.log(pz)),
+                 "the entropy of q": -mean(np.log(weights))}
     report = Report(f"variational bound of {joint} with q({', '.join(latent)} | {', '.join(observed)})")
     possible = np.isfinite(log_p) & np.isfinite(bound)
     detail = f"{int(possible.sum())} values of {', '.join(observed)}"
     yours = bound if claimed is None else to_host(claimed).astype(np.float64)
     if yours.shape != bound.shape:
-        raise ValueError(f"elbo: your ELBO has shape {yours.shape}; it must have one number per value of {', '.join(observed)}, {bound.shape}")
+        raise ValueError(f"elbo: your ELBO has shape {yours.shape}; it must have one number per value of "
+                         f"{', '.join(observed)}, {bound.shape}")
     allowed = 1e-9 * (1 + np.abs(log_p[possible]))
     two = parts["E_q[log p(x | z)]"] + parts["KL(q ‖ p(z))"]
     report.add("ours", "Eq. (1) = Eq. (2)", float(np.abs(two - bound)[possible].max(initial=0.0)), 1e-9, detail)
-    _judge(report, yours[possible], log_p[possible], gap[possible], allowed, {**{k: v[possible] for k, v in parts.items()}, **terms}, detail)
+    _judge(report, yours[possible], log_p[possible], gap[possible], allowed,
+           {**{k: v[possible] for k, v in parts.items()}, **terms}, detail)
     report.values["mean gap"] = float(np.sum(px.reshape(gap.shape)[possible] * gap[possible]))
     return report

@@ -4,8 +4,8 @@ For S independent estimates g_s of a truth t (arrays of one shape),
 
     bias = mean_s g_s − t,   with standard error   s / √S,   s the standard deviation of the g_s.                 (1)
 
-Every element is tested at once, at a joint false-alarm rate. Two unbiased estimators differ by their variance alone: REINFORCE,
-f(z) ∇ log q(z), and the reparameterised gradient, ∇ f(z(ε)), are the classic pair.
+Every element is tested at once, at a joint false-alarm rate. Two unbiased estimators differ by their variance alone:
+REINFORCE, f(z) ∇ log q(z), and the reparameterised gradient, ∇ f(z(ε)), are the classic pair.
 """
 import numpy as np
 from scipy import stats
@@ -22,11 +22,14 @@ def estimator(g, truth, n=2_000, rng=0, false_alarm=1e-6):
     """Check that estimates scatter around the truth.
 
     Args:
-        g: function of a Generator that returns one estimate (of the truth's shape); or a dict of several by name, to be compared.
+        g: function of a Generator that returns one estimate (of the truth's shape); or a dict of several by name, to be
+            compared.
         truth: the quantity they estimate: a number or an array.
-        n: estimates drawn from each. rng: generator or seed. false_alarm: the chance that an unbiased estimator is accused.
+        n: estimates drawn from each. rng: generator or seed. false_alarm: the chance that an unbiased estimator is
+            accused.
 
-    Returns a `Report`; ``report.values`` holds the variance (summed over the elements) of each. Raises ValueError for estimates of another shape.
+    Returns a `Report`; ``report.values`` holds the variance (summed over the elements) of each. Raises ValueError for
+    estimates of another shape.
     """
     truth = np.asarray(to_host(truth), dtype=np.float64)
     several = g if isinstance(g, dict) else {getattr(g, "__name__", "g").strip("<>").replace("lambda", "g"): g}
@@ -35,13 +38,15 @@ def estimator(g, truth, n=2_000, rng=0, false_alarm=1e-6):
     for name, draw in several.items():
         estimates = np.stack([to_host(draw(rng)).astype(np.float64) for _ in range(n)])
         if estimates.shape[1:] != truth.shape:
-            raise ValueError(f"estimator: {name} returned shape {estimates.shape[1:]}, the truth has {truth.shape}; they must be equal")
+            raise ValueError(f"estimator: {name} returned shape {estimates.shape[1:]}, the truth has {truth.shape}; "
+                             f"they must be equal")
         _test(report, name, estimates, truth, false_alarm)
     if len(several) > 1 and len(report.values) > 1:
         order = sorted(report.values, key=report.values.get)
         least, most = report.values[order[0]], report.values[order[-1]]
         if least > 0:
-            report.note(f"{order[0].removeprefix('variance of ')} varies least; {order[-1].removeprefix('variance of ')} has {most / least:.3g} times its variance")
+            report.note(f"{order[0].removeprefix('variance of ')} varies least; "
+                        f"{order[-1].removeprefix('variance of ')} has {most / least:.3g} times its variance")
     return report
 
 
@@ -54,13 +59,16 @@ def _test(report, name, estimates, truth, false_alarm):
     allowed = z * error + 1e-6 * np.abs(truth) + 1e-300
     severity = np.abs(mean - truth) / allowed
     if not np.isfinite(mean).all():
-        report.add(name, "is unbiased", np.inf, 0.0, f"{n} estimates", Diagnosis("nan", "some estimates are NaN or infinite"))
+        report.add(name, "is unbiased", np.inf, 0.0, f"{n} estimates",
+                   Diagnosis("nan", "some estimates are NaN or infinite"))
         return
     worst = np.unravel_index(np.argmax(severity), severity.shape) if severity.size else ()
     size = (float(np.abs(mean - truth)[worst]), float(allowed[worst])) if severity.size else (0.0, 0.0)
-    indices = [np.unravel_index(i, severity.shape) for i in np.argsort(-severity, axis=None)[:4]] if severity.size else []
+    indices = [np.unravel_index(i, severity.shape)
+               for i in np.argsort(-severity, axis=None)[:4]] if severity.size else []
     elements = [Element(tuple(map(int, i)), mean[i], truth[i]) for i in indices if severity[i] > 1]
-    report.add(name, "is unbiased", *size, f"{n} estimates, false alarms {false_alarm:g}", lambda: _why(mean, truth, allowed), elements, severity, statistical=True)
+    report.add(name, "is unbiased", *size, f"{n} estimates, false alarms {false_alarm:g}",
+               lambda: _why(mean, truth, allowed), elements, severity, statistical=True)
 
 
 def _why(mean, truth, allowed):
@@ -78,5 +86,6 @@ def _why(mean, truth, allowed):
         return Diagnosis(kind, f"its mean is about {shown} times the truth (± {spread:.1g})")
     if mean.ndim == 2 and mean.shape[0] == mean.shape[1] and (np.abs(mean.T - truth) <= 2 * np.maximum(allowed, allowed.T)).all():
         return Diagnosis("transpose", "its mean is about the transpose of the truth")
-    found = diagnose(Case(mean, truth, 0.0, float(allowed.max()))) if allowed.max() < 1e-6 * np.abs(truth).max() else NOTHING
+    found = diagnose(Case(mean, truth, 0.0,
+                          float(allowed.max()))) if allowed.max() < 1e-6 * np.abs(truth).max() else NOTHING
     return found if found is not NOTHING else Diagnosis("biased", "biased, and no simple relation found")

@@ -1,7 +1,8 @@
 r"""Check a gradient: yours against ours, and ours against differences, which know nothing of either.
 
-Yours (a formula, evaluated at the point) is compared with ours (reverse mode) element by element; where they differ, the difference is
-diagnosed. Ours is compared with differences, to first and second order, as told in `minigen.check.measure`, so that you need not believe it.
+Yours (a formula, evaluated at the point) is compared with ours (reverse mode) element by element; where they differ,
+the difference is diagnosed. Ours is compared with differences, to first and second order, as told in
+`minigen.check.measure`, so that you need not believe it.
 """
 import numpy as np
 
@@ -18,24 +19,28 @@ __all__ = ["gradient"]
 LOOKED_AT = 200      # wrong elements that are examined for kinks
 
 
-def gradient(f, *inputs, claimed=None, order=2, terms=None, factors=None, cotangent=None, rtol=None, seed=0, names=None):
+def gradient(f, *inputs, claimed=None, order=2, terms=None, factors=None, cotangent=None, rtol=None, seed=0,
+             names=None):
     """Check the gradient of f at a point: ours against differences and, if you claim one, yours against ours.
 
     Args:
-        f: function of Tensors that returns a Tensor, written with minigen's ops; a scalar, if a gradient is claimed without ``cotangent``.
+        f: function of Tensors that returns a Tensor, written with minigen's ops; a scalar, if a gradient is claimed
+            without ``cotangent``.
         inputs: the point: floating arrays, Tensors or numbers. They are taken as float64.
-        claimed: your gradient: an array for one input, a tuple in the order of the inputs (None to skip one) or a dict by name; or a
-            function of the inputs that returns that.
+        claimed: your gradient: an array for one input, a tuple in the order of the inputs (None to skip one) or a dict
+            by name; or a function of the inputs that returns that.
         order: check derivatives up to this order, 1 or 2.
-        terms: parts of f by name (functions of the same inputs, or their gradients as arrays), so that a missing one can be named.
-        factors: arrays by name, such as σ(a), that your gradient may lack as a chain factor. The inputs are always tried.
+        terms: parts of f by name (functions of the same inputs, or their gradients as arrays), so that a missing one
+            can be named.
+        factors: arrays by name, such as σ(a), that your gradient may lack as a chain factor. The inputs are always
+            tried.
         cotangent: weights of f's outputs; default: 1 for a scalar, random otherwise.
         rtol: relative tolerance for yours; by default 1e-7 if it arrives in float64, 1e-4 in float32.
         seed: of the random cotangents and directions.
         names: of the inputs; by default f's own parameters.
 
-    Returns a `Report`. Raises TypeError and ValueError, in one sentence, for a function that cannot be checked: not a Tensor, not float64,
-    random, NaN at the point, changing its input; and for a claim that does not fit the inputs.
+    Returns a `Report`. Raises TypeError and ValueError, in one sentence, for a function that cannot be checked: not a
+    Tensor, not float64, random, NaN at the point, changing its input; and for a claim that does not fit the inputs.
     """
     if order not in (1, 2):
         raise ValueError(f"gradient: order must be 1 or 2, got {order!r}")
@@ -63,19 +68,25 @@ def _cotangent(subject, given, claimed, rng):
     if given is not None:
         c = np.asarray(to_host(given), dtype=np.float64)
         if c.shape != subject.shape:
-            raise ValueError(f"gradient: the cotangent has shape {c.shape}, the output of {subject.name} {subject.shape}; they must be equal")
+            raise ValueError(f"gradient: the cotangent has shape {c.shape}, the output of {subject.name} "
+                             f"{subject.shape}; they must be equal")
         return c
     if subject.value.size == 1:
         return np.ones(subject.shape)
     if claimed:
-        raise ValueError(f"gradient: {subject.name} returned shape {subject.shape}, and a gradient belongs to one number: sum it, pass the weights "
+        raise ValueError(f"gradient: {subject.name} returned shape {subject.shape}, and a gradient belongs to one "
+                         f"number: sum it, pass the weights "
                          "of its elements as cotangent=, or use check.jacobian")
     return rng.standard_normal(subject.shape)
 
 
-# ---- yours -------------------------------------------------------------------------------------------------------------
+# ---- yours
+# -------------------------------------------------------------------------------------------------------------
 def evaluate_claim(check, claimed, point):
-    """What is claimed, with a function evaluated at the point: on Tensors, or on arrays if it is written for NumPy alone."""
+    """What is claimed, with a function evaluated at the point:
+
+    on Tensors, or on arrays if it is written for NumPy alone.
+    """
     if not callable(claimed):
         return claimed
     try:
@@ -93,12 +104,14 @@ def _claims(subject, claimed):
     if isinstance(values, dict):
         unknown = [name for name in values if name not in subject.names]
         if unknown:
-            raise ValueError(f"gradient: you claim a gradient for {unknown[0]!r}, but the inputs are {', '.join(subject.names)}")
+            raise ValueError(f"gradient: you claim a gradient for {unknown[0]!r}, but the inputs are "
+                             f"{', '.join(subject.names)}")
         values = [values.get(name) for name in subject.names]
     elif not isinstance(values, (tuple, list)) or len(subject.point) == 1 and not isinstance(values, tuple):
         values = [values]
     if len(values) != len(subject.point):
-        raise ValueError(f"gradient: {subject.name} has {len(subject.point)} inputs ({', '.join(subject.names)}), and you claim {len(values)} gradients; "
+        raise ValueError(f"gradient: {subject.name} has {len(subject.point)} inputs ({', '.join(subject.names)}), and "
+                         f"you claim {len(values)} gradients; "
                          "give one for each, in a tuple, and None for those you leave out")
     arrays = [None if v is None else to_host(v) for v in values]
     for name, array in zip(subject.names, arrays):
@@ -119,7 +132,7 @@ def _compare_claims(report, form, yours, terms, factors, rtol, kinks):
         if theirs.shape == mine.shape:
             comparison = compare(theirs, mine, r, floor)
             at_kinks = _forgive_kinks(form, k, comparison, kinks)
-            sizes, elements, heat = comparison.worst, comparison.elements(4, lambda i: form.measure(k, i).value), comparison.severity  # noqa: B023
+            sizes, elements, heat = comparison.worst, comparison.elements(4, lambda i: form.measure(k, i).value), comparison.severity
             if comparison.ok:
                 report.add(name, "yours = ours", *sizes, count(mine.size - at_kinks))
                 continue
@@ -129,7 +142,7 @@ def _compare_claims(report, form, yours, terms, factors, rtol, kinks):
         case = Case(theirs, mine, r, float(np.max(floor, initial=0.0)), sizes=lengths)
         case.terms = {n: p[k] for n, p in parts.items() if p[k] is not None}
         case.factors = {**dict(zip(subject.names, subject.point)), **{n: to_host(v) for n, v in factors.items()}}
-        case.trials = (lambda k=k, mine=mine: mistakes.trials(graph, k, mine)) if theirs.shape == mine.shape else None  # noqa: B023
+        case.trials = (lambda k=k, mine=mine: mistakes.trials(graph, k, mine)) if theirs.shape == mine.shape else None
         report.add(name, "yours = ours", *sizes, count(mine.size), diagnose(case), elements, heat)
 
 
@@ -140,7 +153,8 @@ def _parts(subject, terms):
         if callable(part):
             piece = Subject("gradient", part, subject.point, subject.names)
             if piece.value.size != 1:
-                raise ValueError(f"gradient: the term {name!r} returned shape {piece.shape}; like f, a term is one number")
+                raise ValueError(f"gradient: the term {name!r} returned shape {piece.shape}; like f, a term is one "
+                                 f"number")
             parts[name] = piece.gradients(np.ones(piece.shape))
         else:
             part = part if isinstance(part, (tuple, list)) else [part]
@@ -153,7 +167,8 @@ def _lengths(subject):
     lengths = {}
     for name, shape in [*zip(subject.names, [x.shape for x in subject.point]), (f"{subject.name}(...)", subject.shape)]:
         lengths.setdefault(int(np.prod(shape)), f"the number of elements of {name}")
-        lengths.update({n: f"the length of axis {axis} of {name}" for axis, n in enumerate(shape) if n not in lengths or len(shape) == 1})
+        lengths.update({n: f"the length of axis {axis} of {name}" for axis, n in enumerate(shape) if n not in lengths
+                        or len(shape) == 1})
     return {n: whose for n, whose in lengths.items() if n > 1}
 
 
@@ -164,7 +179,8 @@ def noise_floor(subject, c, k, mine, eps):
     with np.errstate(all="ignore"):
         wobble = np.nan_to_num(np.abs(subject.gradients(c, moved)[k] - mine), posinf=0.0)
     largest = np.abs(subject.point[k]).max(initial=1.0)
-    return 10 * wobble + 100 * eps * (np.abs(mine).max(initial=0.0, where=np.isfinite(mine)) + np.abs(c * subject.value).sum() / largest)
+    return 10 * wobble + 100 * eps * (np.abs(mine).max(initial=0.0, where=np.isfinite(mine))
+                                      + np.abs(c * subject.value).sum() / largest)
 
 
 def _forgive_kinks(form, k, comparison, kinks):

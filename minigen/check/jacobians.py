@@ -1,6 +1,7 @@
 """Check a dense Jacobian or Hessian that you derived: against ours, and ours against differences.
 
-J[i…, j…] = ∂f_i…/∂x_j… has the shape ``f(x).shape + x.shape``; H[i…, j…] = ∂²f/∂x_i…∂x_j… has ``x.shape + x.shape`` and is symmetric.
+J[i…, j…] = ∂f_i…/∂x_j… has the shape ``f(x).shape + x.shape``; H[i…, j…] = ∂²f/∂x_i…∂x_j… has ``x.shape + x.shape`` and
+is symmetric.
 """
 import numpy as np
 
@@ -42,10 +43,14 @@ def jacobian(f, x, claimed=None, rtol=None, seed=0):
 
 
 def hessian(f, x, claimed=None, rtol=None, seed=0):
-    """Check the Hessian of a scalar function f at x; ``claimed`` has shape ``x.shape + x.shape``. Otherwise as `jacobian`."""
+    """Check the Hessian of a scalar function f at x; ``claimed`` has shape ``x.shape + x.shape``.
+
+    Otherwise as `jacobian`.
+    """
     subject, rng = Subject("hessian", f, (x,)), np.random.default_rng(seed)
     if subject.value.size != 1:
-        raise ValueError(f"hessian: {subject.name} returned shape {subject.shape}; a Hessian belongs to one number, so sum it")
+        raise ValueError(f"hessian: {subject.name} returned shape {subject.shape}; a Hessian belongs to one number, "
+                         f"so sum it")
     report, kinks = Report(f"Hessian of {subject.name}"), {}
     c, d = np.ones(subject.shape), [rng.standard_normal(subject.point[0].shape)]
     form = Form(subject, c, subject.second(c, d), d)
@@ -72,9 +77,11 @@ def _compare(report, subject, claimed, ours, rtol, measure, form):
         comparison = Comparison(yours, ours, r * np.abs(ours) + floor)
         elements = comparison.elements(4, measure)
         diagnosis = lambda: _diagnose(subject, yours, ours, r, floor, form)  # noqa: E731
-        report.add(x, "yours = ours", *comparison.worst, count(ours.size), diagnosis, elements, _matrix(comparison.severity, subject, ours))
+        report.add(x, "yours = ours", *comparison.worst, count(ours.size), diagnosis, elements,
+                   _matrix(comparison.severity, subject, ours))
     else:
-        report.add(x, "yours = ours", np.inf, r, count(ours.size), lambda: _diagnose(subject, yours, ours, r, floor, form))
+        report.add(x, "yours = ours", np.inf, r, count(ours.size),
+                   lambda: _diagnose(subject, yours, ours, r, floor, form))
 
 
 def _matrix(array, subject, ours):
@@ -84,14 +91,20 @@ def _matrix(array, subject, ours):
 
 
 def _diagnose(subject, yours, ours, r, floor, form):
-    """Relations between the matrices; failing that, between their products with a random vector, where planted mistakes can be tried."""
+    """Relations between the matrices;
+
+    failing that, between their products with a random vector, where planted mistakes can be tried.
+    """
     x_shape = subject.point[0].shape
     out_shape = ours.shape[:ours.ndim - len(x_shape)]
     if yours.shape != ours.shape and yours.shape == x_shape + out_shape:
         turned = np.moveaxis(yours, range(len(x_shape)), range(len(out_shape), yours.ndim))
-        found = _diagnose(subject, turned, ours, r, floor, form) if not Case(turned, ours, r, floor).same(turned, ours) else None
-        extra = f"; besides, {found}" if found not in (None, NOTHING) else "" if found is None else ", and still differs after turning it"
-        return Diagnosis("transpose", f"yours is transposed: shape {yours.shape} instead of {ours.shape}, outputs come first{extra}")
+        found = _diagnose(subject, turned, ours, r, floor,
+                          form) if not Case(turned, ours, r, floor).same(turned, ours) else None
+        extra = f"; besides, {found}" if found not in (None,
+                                                       NOTHING) else "" if found is None else ", and still differs after turning it"
+        return Diagnosis("transpose", f"yours is transposed: shape {yours.shape} instead of {ours.shape}, outputs "
+                                      f"come first{extra}")
     if yours.shape != ours.shape:
         return diagnose(Case(yours, ours, r, floor))
     factors = {subject.names[0]: subject.point[0]}

@@ -5,9 +5,9 @@ For a function f with outputs y and a cotangent c, the numbers compared are thos
     order 1:   γ = ∂⟨c, f⟩/∂x                 against differences of  φ(x) = ⟨c, f(x)⟩,                          (1)
     order 2:   γ = ∂⟨d, ∂⟨c, f⟩/∂x⟩/∂x        against differences of  φ(x) = ⟨d, ∂⟨c, f⟩/∂x⟩,                    (2)
 
-with a fresh random d, since a form as symmetric as ‖∇f‖² is blind to some mistakes. Up to a few hundred elements each is measured alone;
-beyond that φ is measured along random directions v, and ⟨γ, v⟩ compared: a wrong element shows in almost every direction. Forward mode is
-held against reverse mode by the dot test
+with a fresh random d, since a form as symmetric as ‖∇f‖² is blind to some mistakes. Up to a few hundred elements each
+is measured alone; beyond that φ is measured along random directions v, and ⟨γ, v⟩ compared: a wrong element shows in
+almost every direction. Forward mode is held against reverse mode by the dot test
 
     ⟨c, J v⟩ = ⟨Jᵀ c, v⟩.                                                                                        (3)
 """
@@ -37,7 +37,10 @@ class Form:
         self.order = 1 if d is None else 2
         self.scales = subject.scales()
         parts = [c * subject.value] if d is None else [w * g for w, g in zip(d, subject.gradients(c))]
-        self.size = float(sum(np.abs(p).sum(where=np.isfinite(p)) for p in parts))       # of what φ is summed from
+        parts += [np.sqrt(np.sum((s * np.nan_to_num(g, posinf=0, neginf=0)) ** 2)) for s,
+                  g in zip(self.scales, gradients)]
+        # of what φ is made: its rounding error is ε times that
+        self.size = float(sum(np.abs(p).sum(where=np.isfinite(p)) for p in parts))
 
     def phi(self, point):
         """φ there, a float."""
@@ -50,18 +53,23 @@ class Form:
         unit = np.zeros(self.subject.point[k].shape)
         unit[index] = 1.0
         moved = self.subject.along(unit, k)
-        return slope(lambda t: self.phi(moved(t)), float(self.scales[k][index]), float(self.gradients[k][index]), self.size)
+        return slope(lambda t: self.phi(moved(t)), float(self.scales[k][index]), float(self.gradients[k][index]),
+                     self.size)
 
     def direction(self, rng):
         """A random direction v in units of the scales, ⟨γ, v⟩, the size of its terms, and φ along v."""
         v = [s * rng.choice([-1.0, 1.0], s.shape) for s in self.scales]
         terms = [g * w for g, w in zip(self.gradients, v)]
         moved = self.subject.along(v)
-        return float(sum(map(np.sum, terms))), float(np.sqrt(sum(np.sum(t * t) for t in terms))), lambda t: self.phi(moved(t))
+        return float(sum(map(np.sum, terms))), float(np.sqrt(sum(np.sum(t * t)
+                                                                 for t in terms))), lambda t: self.phi(moved(t))
 
 
 def verify(report, form, rng, kinks):
-    """Hold γ against differences of φ. Fills ``kinks``: (input, index) -> (Slope, value there). Returns whether γ stands."""
+    """Hold γ against differences of φ. Fills ``kinks``: (input, index) -> (Slope, value there).
+
+    Returns whether γ stands.
+    """
     n = sum(x.size for x in form.subject.point)
     if n:
         exact, _, phi = form.direction(rng)
@@ -86,9 +94,11 @@ def _one_by_one(report, form, k, kinks, limit=None):
     comparison = Comparison(ours, numeric, allowed)
     error, tolerance = comparison.worst
     elements = [Element(e.index, None, e.yours, e.ours) for e in comparison.elements(4)]
-    case = Case(ours, numeric, 1e-5, float(np.max(allowed, initial=0.0, where=np.isfinite(allowed))), who="our gradient",
+    case = Case(ours, numeric, 1e-5, float(np.max(allowed, initial=0.0, where=np.isfinite(allowed))),
+                who="our gradient",
                 what="the measured one", factors=dict(zip(form.subject.names, form.subject.point)))
-    return report.add(form.subject.names[k], f"ours = differences, order {form.order}", error, tolerance if np.isfinite(tolerance) else RTOL,
+    return report.add(form.subject.names[k], f"ours = differences, order {form.order}", error,
+                      tolerance if np.isfinite(tolerance) else RTOL,
                       count(ours.size - skipped), lambda: diagnose(case), elements, comparison.severity)
 
 
@@ -104,15 +114,18 @@ def _projected(report, form, rng, kinks, n):
             allowed.append(RTOL * size + seen.error)
     name, statement, detail = "all inputs", f"ours = differences, order {form.order}", f"{n} elements, {len(exact)} random directions"
     if len(exact) < DIRECTIONS:
-        report.note(f"along {DIRECTIONS - len(exact)} of {DIRECTIONS} directions {form.subject.name} has a kink right at this point (order {form.order}), "
+        report.note(f"along {DIRECTIONS - len(exact)} of {DIRECTIONS} directions {form.subject.name} has a kink right "
+                    f"at this point (order {form.order}), "
                     "and they were not compared; move the point a little to test all of it")
     if not exact:
-        return report.add(name, statement, np.nan, RTOL, detail, Diagnosis("inconclusive", "every direction met a kink; move the point a little"))
+        return report.add(name, statement, np.nan, RTOL, detail,
+                          Diagnosis("inconclusive", "every direction met a kink; move the point a little"))
     comparison = Comparison(exact, numeric, allowed)
     if not comparison.ok:
         for k in range(len(form.gradients)):
             _one_by_one(report, form, k, kinks, LOCATE // len(form.gradients))
-    return report.add(name, statement, *comparison.worst, detail, Diagnosis("none", "see the elements above; or the mistake is beyond those that were searched"))
+    return report.add(name, statement, *comparison.worst, detail,
+                      Diagnosis("none", "see the elements above; or the mistake is beyond those that were searched"))
 
 
 def dot_test(report, subject, rng):
@@ -123,11 +136,14 @@ def dot_test(report, subject, rng):
         forward = float(np.sum(c * jvp(subject.f, tuple(subject.leaves()), tuple(map(tensor, v)))[1].numpy()))
     parts = [g * w for g, w in zip(subject.gradients(c), v)]
     reverse, size = float(sum(p.sum() for p in parts)), float(sum(np.abs(p).sum() for p in parts))
-    noise = np.abs(c * subject.value).sum() * sum(np.abs(w).sum() / np.abs(x).max(initial=1.0) for w, x in zip(v, subject.point))
-    report.add("all inputs", "forward = reverse mode", abs(forward - reverse), 1e-9 * size + 1e-12 * noise + 1e-300, "⟨c, Jv⟩ = ⟨Jᵀc, v⟩")
+    noise = np.abs(c * subject.value).sum() * sum(np.abs(w).sum() / np.abs(x).max(initial=1.0) for w,
+                                                  x in zip(v, subject.point))
+    report.add("all inputs", "forward = reverse mode", abs(forward - reverse), 1e-9 * size + 1e-12 * noise + 1e-300,
+               "⟨c, Jv⟩ = ⟨Jᵀc, v⟩")
 
 
-# ---- words ---------------------------------------------------------------------------------------------------------------
+# ---- words
+# ---------------------------------------------------------------------------------------------------------------
 def tell_of_kinks(report, form, kinks):
     """One note for each of the first kinks, ties, jumps and edges, and one for the rest."""
     if not kinks:
@@ -139,7 +155,8 @@ def tell_of_kinks(report, form, kinks):
         ours = form.gradients[k][index]
         if seen.kind == "kink":
             choice = f"ours, {ours:.4g}, lies between" if yours is None else f"yours, {yours:.4g}, and ours, {ours:.4g}, are both valid choices"
-            report.note(f"{place} is at a kink or tie{by}: slope {seen.left:.4g} from the left, {seen.right:.4g} from the right; {choice}")
+            report.note(f"{place} is at a kink or tie{by}: slope {seen.left:.4g} from the left, {seen.right:.4g} from "
+                        f"the right; {choice}")
         elif seen.kind == "jump":
             report.note(f"{place} is at a jump{by}: there is no derivative to compare with")
         else:

@@ -4,13 +4,14 @@ Reverse mode sends a cotangent along every edge of the graph of f, from the outp
 
     h = ȳ · ∂y/∂x,      and      x̄ = Σ over all edges into x of h.                                              (1)
 
-Whoever differentiates by hand walks the same edges, and slips on one of them: forgets the local derivative (h = ȳ), forgets the edge (h = 0),
-turns its sign, takes ½ for 2, σ for σ², the wrong axis. Everything behind the edge is linear in h, so what comes out with h̃ in place of h is
+Whoever differentiates by hand walks the same edges, and slips on one of them: forgets the local derivative (h = ȳ),
+forgets the edge (h = 0), turns its sign, takes ½ for 2, σ for σ², the wrong axis. Everything behind the edge is linear
+in h, so what comes out with h̃ in place of h is
 
     gradient + backward(h̃ − h),                                                                                 (2)
 
-one more backward pass from that edge on. `trials` yields Eq. (2) for every edge and every slip; the one that equals the person's gradient is
-the explanation, and the edge tells where in their formula it happened.
+one more backward pass from that edge on. `trials` yields Eq. (2) for every edge and every slip; the one that equals the
+person's gradient is the explanation, and the edge tells where in their formula it happened.
 """
 import os
 
@@ -27,9 +28,12 @@ __all__ = ["axis_lengths", "kinked_ops", "record", "trials"]
 MOST_EDGES = 150        # larger graphs than this are not searched
 MOST_NUMBERS = 200_000  # nor those with larger arrays
 
-_DERIVATIVES = {"exp": "eˣ", "log": "1/x", "log1p": "1/(1 + x)", "sqrt": "1/(2√x)", "square": "2x", "sin": "cos x", "cos": "−sin x",
-                "tanh": "1 − tanh² x", "sigmoid": "σ′(x) = σ(x)(1 − σ(x))", "softplus": "σ(x)", "log_sigmoid": "σ(−x)", "reciprocal": "−1/x²",
-                "relu": "1[x > 0]", "abs": "sign x", "power": "n xⁿ⁻¹", "logsumexp": "softmax(x)", "erf": "2/√π e^(−x²)"}
+_DERIVATIVES = {"exp": "eˣ", "log": "1/x", "log1p": "1/(1 + x)", "sqrt": "1/(2√x)", "square": "2x", "sin": "cos x",
+                "cos": "−sin x",
+                "tanh": "1 − tanh² x", "sigmoid": "σ′(x) = σ(x)(1 − σ(x))", "softplus": "σ(x)", "log_sigmoid": "σ(−x)",
+                "reciprocal": "−1/x²",
+                "relu": "1[x > 0]", "abs": "sign x", "power": "n xⁿ⁻¹", "logsumexp": "softmax(x)",
+                "erf": "2/√π e^(−x²)"}
 _SCALES = ((0.0, "missing-term", "the part of the gradient that flows through {op} is missing"),
            (-1.0, "term-sign", "the part of the gradient that flows through {op} has the wrong sign"),
            (2.0, "term-factor", "the part of the gradient that flows through {op} enters twice"),
@@ -72,7 +76,8 @@ def _nodes_behind(root):
 
 
 def record(subject, cotangent):
-    """The `Graph` of f at its point, or None where f cannot be examined that way (too large, or not finite on the way)."""
+    """The `Graph` of f at its point, or None where f cannot be examined that way (too large, or not finite on the way).
+    """
     try:
         graph = Graph(subject, cotangent)
     except FloatingPointError:
@@ -92,11 +97,15 @@ def axis_lengths(graph):
     return {n: whose for n, whose in lengths.items() if n > 1}
 
 
-_KINKS = {"abs": lambda v: (v["x"] == 0).any(), "relu": lambda v: (v["out"] == 0).any(), "leaky_relu": lambda v: (v["x"] == 0).any(),
+_KINKS = {"abs": lambda v: (v["x"] == 0).any(), "relu": lambda v: (v["out"] == 0).any(),
+          "leaky_relu": lambda v: (v["x"] == 0).any(),
           "maximum": lambda v: (v["x"] == v["y"]).any(), "minimum": lambda v: (v["x"] == v["y"]).any(),
-          "max": lambda v: (v["x"] == v["out"]).sum() > v["out"].size, "min": lambda v: (v["x"] == v["out"]).sum() > v["out"].size,
-          "norm": lambda v: (v["out"] == 0).any(), "std": lambda v: (v["out"] == 0).any(), "clip": lambda v: (v["x"] == v["out"]).any(),
-          "floor": lambda v: True, "ceil": lambda v: True, "round": lambda v: True, "sign": lambda v: True, "where": lambda v: True, "sort": lambda v: True}
+          "max": lambda v: (v["x"] == v["out"]).sum() > v["out"].size,
+          "min": lambda v: (v["x"] == v["out"]).sum() > v["out"].size,
+          "norm": lambda v: (v["out"] == 0).any(), "std": lambda v: (v["out"] == 0).any(),
+          "clip": lambda v: (v["x"] == v["out"]).any(),
+          "floor": lambda v: True, "ceil": lambda v: True, "round": lambda v: True, "sign": lambda v: True,
+          "where": lambda v: True, "sort": lambda v: True}
 
 
 def kinked_ops(graph):
@@ -127,7 +136,8 @@ def trials(graph, k, gradient):
                 yield Diagnosis(kind, text.format(op=place)), gradient + (scale - 1) * part
         for slipped, kind, text in _slips(node, i, g, wide, h, derivative, values):
             if slipped.shape == h.shape:
-                yield Diagnosis(kind, text.format(op=place)), gradient + graph.backward(source, slipped - h)[k]      # Eq. (2)
+                # Eq. (2)
+                yield Diagnosis(kind, text.format(op=place)), gradient + graph.backward(source, slipped - h)[k]
 
 
 def _slips(node, i, g, wide, h, derivative, values):
@@ -140,14 +150,18 @@ def _slips(node, i, g, wide, h, derivative, values):
         if backend.of(v) is None or v.dtype.kind != "f" or v.shape != h.shape:
             continue
         x = "its output" if want == "out" else f"its input {want}"
-        for slipped, text in ((h * v, "has a factor too many: {x}"), (h / v, "lacks a factor: {x}"), (h * v * v, "has two factors too many: {x}, squared"),
-                              (h / (v * v), "lacks two factors: {x}, squared"), (h / (1 - v), "lacks the factor 1 − y, y {x}"),
-                              (h / (1 + v), "lacks the factor 1 + y, y {x}"), (h / (1 - v * v), "lacks the factor 1 − y², y {x}")):
+        for slipped, text in ((h * v, "has a factor too many: {x}"), (h / v, "lacks a factor: {x}"),
+                              (h * v * v, "has two factors too many: {x}, squared"),
+                              (h / (v * v), "lacks two factors: {x}, squared"),
+                              (h / (1 - v), "lacks the factor 1 − y, y {x}"),
+                              (h / (1 + v), "lacks the factor 1 + y, y {x}"),
+                              (h / (1 - v * v), "lacks the factor 1 − y², y {x}")):
             if bool(backend.of(slipped).isfinite(slipped).all()):
                 yield slipped, "chain-factor", "the derivative of {op} " + text.replace("{x}", x)
     if h.ndim == 2 and h.shape[0] == h.shape[1] > 1:
         yield h.T, "transpose", "what flows back through {op} is transposed"
-        if name == "matmul" and values and getattr(values[0], "ndim", 0) == 2 and values[0].shape[0] == values[0].shape[1]:
+        if name == "matmul" and values and getattr(values[0], "ndim",
+                                                   0) == 2 and values[0].shape[0] == values[0].shape[1]:
             w = values[0]
             yield (g @ w if i == 0 else w @ g), "transpose", "the matrix beside it is not transposed in the derivative of {op}"
     if wide.ndim == 2 and wide.shape[0] == wide.shape[1] > 1 and h.ndim == 1:
@@ -155,7 +169,8 @@ def _slips(node, i, g, wide, h, derivative, values):
     for axis in range(h.ndim):
         if h.shape[axis] > 2 and name not in ("sum", "mean"):
             for by in (1, -1):
-                yield backend.of(h).roll(h, by, axis), "shift", "what flows back through {op} is off by one along axis " + str(axis)
+                yield backend.of(h).roll(h, by,
+                                         axis), "shift", "what flows back through {op} is off by one along axis " + str(axis)
 
 
 def _place(node):

@@ -5,14 +5,15 @@ For a function g(t) of one number, the central difference D(h) and its extrapola
     D(h) = (g(h) − g(−h)) / 2h = g′(0) + h² g‴(0)/6 + …,                                                          (1)
     R(h) = (4 D(h/2) − D(h)) / 3 = g′(0) + O(h⁴),                                                                 (2)
 
-err by truncation, which falls with h, and by rounding, about ε |g| / h, which grows as h falls. So there is a best step, and it
-depends on g. `slope` first tries one good guess; where that does not agree with the expected value it walks down a ladder of steps, and
-takes the one whose neighbours agree best (C. Ridders 1982). The same ladder tells a wrong derivative from no derivative: with the
-one-sided slopes
+err by truncation, which falls with h, and by rounding, about ε |g| / h, which grows as h falls. So there is a best
+step, and it depends on g. `slope` first tries one good guess; where that does not agree with the expected value it
+walks down a ladder of steps, and takes the one whose neighbours agree best (C. Ridders 1982). The same ladder tells a
+wrong derivative from no derivative: with the one-sided slopes
 
     L(h) = (g(0) − g(−h)) / h,    R(h) = (g(h) − g(0)) / h,                                                       (3)
 
-R − L falls with h where g is smooth, tends to a constant at a *kink* (|x|, a tie in max), and grows like 1/h at a *jump*.
+R − L falls with h where g is smooth, tends to a constant at a *kink* (|x|, a tie in max), and grows like 1/h at a
+*jump*.
 """
 from dataclasses import dataclass
 
@@ -28,7 +29,8 @@ FIRST = 2e-3                                             # the good guess, in th
 
 @dataclass(frozen=True)
 class Slope:
-    """g′(0) as measured: ``value`` ± ``error`` at ``step``. ``kind`` is "smooth", "kink", "jump" or "unknown" (NaN all around).
+    """g′(0) as measured: ``value`` ± ``error`` at ``step``. ``kind`` is "smooth", "kink", "jump" or "unknown" (NaN all
+    around).
 
     At a kink ``left`` and ``right`` are the one-sided slopes.
     """
@@ -92,7 +94,8 @@ def _ladder(g, middle, scale, size):
     kind, at = _kind(steps, np.abs(right - left), rounding)
     if kind in ("kink", "jump"):
         return Slope(float(central[at]), float(rounding[at]), float(steps[at]), kind, float(left[at]), float(right[at]))
-    if kind == "near":                                                       # a kink close by: only what is nearer counts
+    # a kink close by: only what is nearer counts
+    if kind == "near":
         rest, noise = central[at + 1:], rounding[at + 1:]
         return Slope(float(rest[0]), float(np.ptp(rest[:3]) + 10 * noise[0]), float(steps[at + 1]))
     extrapolated = central[1:] + (central[1:] - central[:-1]) / ((steps[:-1] / steps[1:]) ** 2 - 1)  # Eq. (2)

@@ -1,8 +1,9 @@
 r"""Adaptive integration in one and two dimensions, evaluating whole batches of points at a time.
 
-Every cell is integrated twice with Gauss–Legendre rules of 15 and of 10 points per axis; the difference is its error estimate. The cells that are not
-yet good enough are halved along each axis, all at once, until the sum of the errors is small. So a density is called a few dozen times with
-thousands of points, where SciPy's `quad` and `dblquad` call it once per point. Infinite ranges are mapped to (−1, 1) by
+Every cell is integrated twice with Gauss–Legendre rules of 15 and of 10 points per axis; the difference is its error
+estimate. The cells that are not yet good enough are halved along each axis, all at once, until the sum of the errors is
+small. So a density is called a few dozen times with thousands of points, where SciPy's `quad` and `dblquad` call it
+once per point. Infinite ranges are mapped to (−1, 1) by
 
     x = c + s t / (1 − t²),     dx = s (1 + t²) / (1 − t²)² dt,                                                   (1)
 
@@ -65,9 +66,11 @@ def integrate(f, bounds, centre=None, scale=None, rtol=1e-9, atol=1e-12, start=N
 def _halve(cells):
     """Each cell in 2^d parts."""
     middle = cells.mean(axis=2, keepdims=True)
-    halves = np.stack([np.concatenate([cells[:, :, :1], middle], axis=2), np.concatenate([middle, cells[:, :, 1:]], axis=2)], axis=2)   # (m, d, 2, 2)
+    halves = np.stack([np.concatenate([cells[:, :, :1], middle], axis=2),
+                       np.concatenate([middle, cells[:, :, 1:]], axis=2)], axis=2)   # (m, d, 2, 2)
     d = cells.shape[1]
-    return np.concatenate([np.stack([halves[:, a, choice[a]] for a in range(d)], axis=1) for choice in itertools.product((0, 1), repeat=d)])
+    return np.concatenate([np.stack([halves[:, a, choice[a]] for a in range(d)], axis=1)
+                           for choice in itertools.product((0, 1), repeat=d)])
 
 
 def _rules(f, maps, cells):
@@ -98,7 +101,7 @@ def _gauss(f, maps, cells, rule):
 def _map(low, high, centre, scale):
     """t in (−1, 1) ↦ (x, dx/dt) for one axis."""
     if np.isinf(low) and np.isinf(high):
-        return lambda t: (centre + scale * t / (1 - t * t), scale * (1 + t * t) / (1 - t * t) ** 2)                 # Eq. (1)
+        return lambda t: (centre + scale * t / (1 - t * t), scale * (1 + t * t) / (1 - t * t) ** 2)  # Eq. (1)
     if np.isinf(high):
         return lambda t: (low + scale * (1 + t) / (1 - t), 2 * scale / (1 - t) ** 2)
     if np.isinf(low):

@@ -1,4 +1,5 @@
-"""Relations between two arrays that a `Diagnosis` can name: each a function of a `Case` that speaks only when it explains every element.
+"""Relations between two arrays that a `Diagnosis` can name: each a function of a `Case` that speaks only when it
+explains every element.
 
 `IN_ORDER` lists them, the most plausible first.
 """
@@ -19,7 +20,8 @@ def not_finite(case):
     """NaN or infinity where there should be numbers."""
     bad = ~np.isfinite(case.yours)
     if bad.any() and np.isfinite(case.ours).all():
-        return Diagnosis("nan", f"{case.who} is NaN or infinite at {bad.sum()} of {bad.size} elements; look for log 0, 0/0 or an overflowing exp")
+        return Diagnosis("nan", f"{case.who} is NaN or infinite at {bad.sum()} of {bad.size} elements; look for log "
+                                f"0, 0/0 or an overflowing exp")
     return None
 
 
@@ -36,7 +38,8 @@ def other_shape(case):
         c = factor_of(case.with_ours(ours, yours=yours.T))
         if c is not None:
             return Diagnosis("transpose", f"{case.who} is transposed{_and_times(c, case)}: {shapes}")
-    return _missing_sum(case, shapes) or _extra_sum(case, shapes) or Diagnosis("shape", f"{shapes}, and no simple relation found")
+    return _missing_sum(case, shapes) or _extra_sum(case, shapes) or Diagnosis("shape", f"{shapes}, and no simple "
+                                                                                        f"relation found")
 
 
 def _axes_sets(ndim):
@@ -56,7 +59,8 @@ def _missing_sum(case, shapes):
             n = np.prod([case.yours.shape[a] for a in axes])
             if n > 1 and abs(c - n) <= 10 * case.rtol * n:
                 return Diagnosis("missing-mean", f"the mean over {_axis(axes)} is missing ({shapes})")
-            return Diagnosis("missing-sum", f"the sum over {_axis(axes)} is missing{_and_times(c, case)} ({shapes}); where an input was "
+            return Diagnosis("missing-sum", f"the sum over {_axis(axes)} is missing{_and_times(c, case)} ({shapes}); "
+                                            f"where an input was "
                              "broadcast along an axis, its gradient is summed over it")
     return None
 
@@ -71,7 +75,8 @@ def _extra_sum(case, shapes):
                 n = np.prod([case.ours.shape[a] for a in axes])
                 averaged = n > 1 and abs(c * n - 1) <= 10 * case.rtol
                 verb = "averaged" if averaged else "summed"
-                return Diagnosis("extra-mean" if averaged else "extra-sum", f"{case.who} is {verb} over {_axis(axes)}, and should not be"
+                return Diagnosis("extra-mean" if averaged else "extra-sum",
+                                 f"{case.who} is {verb} over {_axis(axes)}, and should not be"
                                  f"{'' if averaged else _and_times(c, case)} ({shapes})")
     return None
 
@@ -80,7 +85,8 @@ def _axis(axes):
     return f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
 
 
-# ---- one number --------------------------------------------------------------------------------------------------------
+# ---- one number
+# --------------------------------------------------------------------------------------------------------
 def factor_of(case, free=False):
     """c with yours = c · ours everywhere, or None. ``free``: c need not be a number that people write."""
     yours, ours = case.yours, case.ours
@@ -92,7 +98,8 @@ def factor_of(case, free=False):
         return None
     precision = case.rtol + case.floor / abs(ours[top])
     alone = case.loud(ours).sum() < 2 and precision > 1e-5           # one imprecise number proves little
-    if free or (any(abs(c - short) <= 10 * precision for short in (-1, 2, 0.5, -2, -0.5, 1)) if alone else nice(c, precision)):
+    if free or (any(abs(c - short) <= 10 * precision for short in (-1, 2, 0.5, -2, -0.5, 1)) if alone
+                else nice(c, precision)):
         return c
     return None
 
@@ -105,7 +112,8 @@ def _and_times(c, case):
 def zero(case):
     """One of the two vanishes."""
     if case.yours.size and not case.loud(case.ours).any() and case.loud(case.yours).any() and case.same(case.ours, 0 * case.ours):
-        return Diagnosis("independent", f"{case.what} is zero everywhere: the function does not depend on this input (is there a detach, a round, "
+        return Diagnosis("independent", f"{case.what} is zero everywhere: the function does not depend on this input "
+                                        f"(is there a detach, a round, "
                          "a comparison on the way?)")
     if case.same(case.yours, 0 * case.ours):
         return Diagnosis("zero", f"{case.who} is zero everywhere")
@@ -121,7 +129,8 @@ def constant_factor(case):
         return Diagnosis("sign", in_words(c, case.who, case.what, case.rtol))
     text = in_words(c, case.who, case.what, case.rtol)
     for n, whose in case.sizes.items():
-        for ratio, kind, why in ((n, "sum-for-mean", "summed where it should be averaged"), (1 / n, "mean-for-sum", "averaged where it should be summed")):
+        for ratio, kind, why in ((n, "sum-for-mean", "summed where it should be averaged"),
+                                 (1 / n, "mean-for-sum", "averaged where it should be summed")):
             if n > 1 and abs(c / ratio - 1) <= 10 * case.rtol:
                 hint = f"{n} is {whose}: {why}"
                 return Diagnosis("factor", f"{text} ({hint}?)") if n == 2 else Diagnosis(kind, f"{text}; {hint}")
@@ -152,11 +161,13 @@ def constant_offset(case):
     count = c / HALF_LOG_2PI
     if round(count) >= 1 and abs(count - round(count)) <= min(10 * precision * count, 0.01):
         text = f"{round(count)} · ½ log 2π (the constant of a Gaussian, once per dimension)" if round(count) > 1 else "½ log 2π (the constant of a Gaussian)"
-    return Diagnosis("offset", f"{case.who} is {case.what} {'+' if difference[0] > 0 else '−'} {text or f'{c:.6g}'} everywhere: a constant that does "
+    return Diagnosis("offset", f"{case.who} is {case.what} {'+' if difference[0] > 0 else '−'} {text or f'{c:.6g}'} "
+                               f"everywhere: a constant that does "
                      "not belong, or is missing")
 
 
-# ---- the same numbers elsewhere ----------------------------------------------------------------------------------------
+# ---- the same numbers elsewhere
+# ----------------------------------------------------------------------------------------
 def transposed(case):
     """yours is ours with two axes exchanged (and maybe a factor)."""
     shape = case.ours.shape
@@ -169,7 +180,8 @@ def transposed(case):
             which = "" if case.ours.ndim == 2 else f" (axes {a} and {b})"
             return Diagnosis("transpose", f"{case.who} is transposed{which}{_and_times(c, case)}")
         if case.ours.ndim == 2 and case.same(case.yours + case.yours.T, case.ours):
-            return Diagnosis("symmetric", f"{case.who} plus its transpose gives {case.what}: the derivative has two parts, A and Aᵀ")
+            return Diagnosis("symmetric", f"{case.who} plus its transpose gives {case.what}: the derivative has two "
+                                          f"parts, A and Aᵀ")
     if case.ours.ndim == 2 and shape[0] == shape[1] > 1 and case.same(case.yours, np.diag(np.diag(case.ours))):
         return Diagnosis("diagonal", f"{case.who} has the diagonal of {case.what} and nothing beside it")
     return None
@@ -183,7 +195,8 @@ def shifted(case):
             continue
         for by, index in ((1, "i − 1"), (-1, "i + 1")):
             inside = slice(1, None) if by > 0 else slice(None, -1)
-            if case.same(yours[inside], np.roll(ours, by, axis=0)[inside]) and case.loud(np.diff(yours[inside], axis=0)).any():
+            if case.same(yours[inside], np.roll(ours, by,
+                                                axis=0)[inside]) and case.loud(np.diff(yours[inside], axis=0)).any():
                 return Diagnosis("shift", f"off by one along axis {axis}: yours[i] is ours[{index}]")
         if case.same(yours, ours[::-1]):
             return Diagnosis("reversed", f"{case.who} is reversed along axis {axis}")
@@ -196,7 +209,8 @@ def left_out(case):
         ours, yours = np.moveaxis(case.ours, axis, 0), np.moveaxis(case.yours, axis, 0)
         for edge, rest, name in ((0, slice(1, None), "first"), (n - 1, slice(None, -1), "last")):
             if n > 2 and case.same(yours[rest], ours[rest]) and case.same(yours[edge], 0 * ours[edge]):
-                return Diagnosis("edge", f"right but for index {edge} along axis {axis}, where {case.who} is zero: the {name} element is left "
+                return Diagnosis("edge", f"right but for index {edge} along axis {axis}, where {case.who} is zero: "
+                                         f"the {name} element is left "
                                  "out (a range that is off by one?)")
     return None
 
@@ -204,15 +218,18 @@ def left_out(case):
 def spread(case):
     """yours is constant along an axis, and holds the sum or mean of ours along it."""
     for axis, n in enumerate(case.ours.shape):
-        for verb, total in (("summed", case.ours.sum(axis=axis, keepdims=True)), ("averaged", case.ours.mean(axis=axis, keepdims=True))):
+        for verb, total in (("summed", case.ours.sum(axis=axis, keepdims=True)),
+                            ("averaged", case.ours.mean(axis=axis, keepdims=True))):
             wide = np.broadcast_to(total, case.ours.shape)
             if n > 1 and not case.same(case.ours, wide) and case.loud(wide).any() and case.same(case.yours, wide):
                 return Diagnosis("extra-sum", f"{case.who} is {verb} over axis {axis} and spread back over it")
     return None
 
 
-# ---- element by element --------------------------------------------------------------------------------------------------
-_FUNCTIONS = {"the square of": np.square, "the square root of": np.sqrt, "one over": np.reciprocal, "exp of": np.exp, "log of": np.log,
+# ---- element by element
+# --------------------------------------------------------------------------------------------------
+_FUNCTIONS = {"the square of": np.square, "the square root of": np.sqrt, "one over": np.reciprocal, "exp of": np.exp,
+              "log of": np.log,
               "the absolute value of": np.abs}
 
 
@@ -232,10 +249,14 @@ def _sigmoid(v):
     return np.where(v >= 0, 1 / (1 + np.exp(-np.abs(v))), np.exp(-np.abs(v)) / (1 + np.exp(-np.abs(v))))
 
 
-_OF_AN_INPUT = {"{}": lambda v: v, "{}²": np.square, "σ({})": _sigmoid, "σ′({0}) = σ({0})(1 − σ({0}))": lambda v: _sigmoid(v) * (1 - _sigmoid(v)),
-                "1 − σ({})": lambda v: _sigmoid(-v), "tanh′({0}) = 1 − tanh²({0})": lambda v: 1 - np.tanh(v) ** 2, "exp({})": np.exp,
-                "exp(2 {})": lambda v: np.exp(2 * v), "cos({})": np.cos, "sin({})": np.sin, "√{}": np.sqrt, "1 − {}": lambda v: 1 - v,
-                "1[{} > 0]": lambda v: (v > 0) * 1.0, "{0}(1 − {0})": lambda v: v * (1 - v), "1 − {}²": lambda v: 1 - v * v}
+_OF_AN_INPUT = {"{}": lambda v: v, "{}²": np.square, "σ({})": _sigmoid,
+                "σ′({0}) = σ({0})(1 − σ({0}))": lambda v: _sigmoid(v) * (1 - _sigmoid(v)),
+                "1 − σ({})": lambda v: _sigmoid(-v), "tanh′({0}) = 1 − tanh²({0})": lambda v: 1 - np.tanh(v) ** 2,
+                "exp({})": np.exp,
+                "exp(2 {})": lambda v: np.exp(2 * v), "cos({})": np.cos, "sin({})": np.sin, "√{}": np.sqrt,
+                "1 − {}": lambda v: 1 - v,
+                "1[{} > 0]": lambda v: (v > 0) * 1.0, "{0}(1 − {0})": lambda v: v * (1 - v), "1 − {}²": lambda v: 1
+                - v * v}
 
 
 def chain_factor(case):
@@ -247,20 +268,38 @@ def chain_factor(case):
             continue
         for text, function in _OF_AN_INPUT.items():
             h = function(v)
-            if not np.isfinite(h).all() or np.ptp(h[case.loud(case.ours)] if case.loud(case.ours).any() else h, axis=None) <= 1e-6 * np.abs(h).max():
+            if not np.isfinite(h).all() or np.ptp(h[case.loud(case.ours)] if case.loud(case.ours).any() else h,
+                                                  axis=None) <= 1e-6 * np.abs(h).max():
                 continue                                                     # a constant: that is a plain factor
-            shown = text.format(name)
+            shown = text.format(f"({name})" if " " in name and text != "{}" else name)
             missing = factor_of(case.with_ours(case.ours, yours=case.yours * h))
             if missing is not None:
                 return Diagnosis("chain-factor", f"the factor {shown} is missing{_and_times(missing, case)}")
             extra = factor_of(case.with_ours(case.ours * h))
             if extra is not None:
                 inverse = f", or 1/({shown}) is missing" if (h != 0).all() else ""
-                return Diagnosis("chain-factor", f"{case.who} has a factor {shown} too many{inverse}{_and_times(extra, case)}")
+                return Diagnosis("chain-factor", f"{case.who} has a factor {shown} too "
+                                                 f"many{inverse}{_and_times(extra, case)}")
+    return _two_factors(case)
+
+
+def _two_factors(case):
+    """yours = ours · a b, ours · a / b or ours / (a b), where a and b were offered."""
+    for (a, u), (b, v) in itertools.permutations(case.factors.items(), 2):
+        try:
+            u, v = np.broadcast_to(u, case.ours.shape), np.broadcast_to(v, case.ours.shape)
+        except ValueError:
+            continue
+        for h, shown in ((u / v, f"({a})/({b})"), (u * v, f"({a}) · ({b})")):
+            if np.isfinite(h).all() and case.same(case.yours * h, case.ours):
+                return Diagnosis("chain-factor", f"the factor {shown} is missing")
+            if np.isfinite(h).all() and case.same(case.yours, case.ours * h) and " · " in shown:
+                return Diagnosis("chain-factor", f"{case.who} has a factor {shown} too many")
     return None
 
 
-# ---- sums of parts -------------------------------------------------------------------------------------------------------
+# ---- sums of parts
+# -------------------------------------------------------------------------------------------------------
 def term(case):
     """One of the offered terms, or two of them, are missing, doubled, scaled or of the wrong sign."""
     terms = {name: t for name, t in case.terms.items() if t.shape == case.ours.shape and case.loud(t).any()}
@@ -285,7 +324,8 @@ def _term(name, c, case):
         return Diagnosis("extra-term", f"{case.who} has the term {name!r} once too often")
     if near(-2):
         return Diagnosis("term-sign", f"the term {name!r} has the wrong sign")
-    return Diagnosis("term-factor", f"the term {name!r} enters {nice(c + 1, case.rtol) or f'{c + 1:.6g}'} times instead of once")
+    return Diagnosis("term-factor", f"the term {name!r} enters {nice(c + 1, case.rtol) or f'{c + 1:.6g}'} times "
+                                    f"instead of once")
 
 
 def planted(case):
@@ -296,5 +336,6 @@ def planted(case):
     return None
 
 
-IN_ORDER = (not_finite, other_shape, zero, constant_factor, term, transposed, chain_factor, planted, shifted, left_out, spread, function_of,
+IN_ORDER = (not_finite, other_shape, zero, constant_factor, term, transposed, chain_factor, planted, shifted, left_out,
+            spread, function_of,
             constant_offset, free_factor)

@@ -1,4 +1,5 @@
-"""What every check returns: a `Report` of claims that hold or fail, and, for each that fails, a `Finding` that says where and how.
+"""What every check returns: a `Report` of claims that hold or fail, and, for each that fails, a `Finding` that says
+where and how.
 
     report = check.gradient(f, x, claimed=g)
     print(report)                # or just leave it as the last line of a notebook cell
@@ -22,7 +23,9 @@ class CheckFailed(AssertionError):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a mistake looks like. ``kind`` is one word for programs (see docs/check.md), ``text`` a sentence for people."""
+    """What a mistake looks like. ``kind`` is one word for programs (see docs/check.md), ``text`` a sentence for people.
+
+    """
     kind: str
     text: str
 
@@ -81,7 +84,8 @@ class Report:
 
     Attributes:
         title: what was checked.
-        claims: every line, in order. findings: one for each claim that fails. notes: what else you should know (kinks, ties,
+        claims: every line, in order. findings: one for each claim that fails. notes: what else you should know (kinks,
+        ties,
             what was sampled rather than tested in full).
         values: named numbers that the check computed (an integral, a spectral gap).
         pictures: what `plot` draws: ``("curve", title, steps, errors)`` or ``("map", title, array)``.
@@ -137,7 +141,10 @@ class Report:
 
     @property
     def worst(self):
-        """The claim with the largest error for its tolerance, a statistical one only if it fails; None in an empty report."""
+        """The claim with the largest error for its tolerance, a statistical one only if it fails;
+
+        None in an empty report.
+        """
         sharp = [claim for claim in self.claims if not (claim.statistical and claim.ok)]
         return max(sharp or self.claims, key=_severity, default=None)
 
@@ -154,7 +161,8 @@ class Report:
         findings = iter(self.findings)
         lines = [f"{self.title}: {'holds' if self.ok else 'FAILS'}"]
         for claim in self.claims:
-            cells = [text.ljust(width) for text, width in zip((claim.subject, claim.statement, claim.detail), columns) if width]
+            cells = [text.ljust(width) for text, width in zip((claim.subject, claim.statement, claim.detail), columns)
+                     if width]
             lines.append("  ".join([f"  {_mark(claim)}", *cells, _sizes(claim)]))
             if not claim.ok:
                 finding = next(findings)

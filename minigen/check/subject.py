@@ -1,7 +1,9 @@
-"""The function under examination at one point: prepared, questioned for what would spoil every answer, and ready to be measured.
+"""The function under examination at one point: prepared, questioned for what would spoil every answer, and ready to be
+measured.
 
-Everything is float64 on the current backend. Refused, in one sentence each: inputs that are not floating, a function that returns no
-floating Tensor, that draws random numbers, that changes its input, or that is NaN or infinite at the point.
+Everything is float64 on the current backend. Refused, in one sentence each: inputs that are not floating, a function
+that returns no floating Tensor, that draws random numbers, that changes its input, or that is NaN or infinite at the
+point.
 """
 import inspect
 
@@ -22,13 +24,16 @@ def to_arrays(check, inputs, names):
         try:
             array = np.array(to_host(x))
         except (TypeError, ValueError) as error:
-            raise TypeError(f"{check}: {name} is a {type(x).__name__} that is no array ({error}); pass an array or a Tensor, and put "
+            raise TypeError(f"{check}: {name} is a {type(x).__name__} that is no array ({error}); pass an array or a "
+                            f"Tensor, and put "
                             "what is not differentiated into the function: lambda x: f(x, labels)") from None
         if array.dtype.kind != "f":
-            raise TypeError(f"{check}: {name} has dtype {array.dtype}, and whole numbers have no derivative; pass floats (1.0 for 1), or "
+            raise TypeError(f"{check}: {name} has dtype {array.dtype}, and whole numbers have no derivative; pass "
+                            f"floats (1.0 for 1), or "
                             "put it into the function: lambda x: f(x, labels)")
         if not np.isfinite(array).all():
-            raise ValueError(f"{check}: {name} holds {'NaN' if np.isnan(array).any() else 'infinity'}; choose a finite point")
+            raise ValueError(f"{check}: {name} holds {'NaN' if np.isnan(array).any() else 'infinity'}; choose a "
+                             f"finite point")
         arrays.append(array.astype(np.float64))
     return arrays
 
@@ -36,7 +41,8 @@ def to_arrays(check, inputs, names):
 def names_of(f, n):
     """What to call the n inputs of f: its parameters' names where it has that many, else x0, x1, …"""
     try:
-        parameters = [p.name for p in inspect.signature(f).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        parameters = [p.name for p in inspect.signature(f).parameters.values()
+                      if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     except (TypeError, ValueError):
         parameters = []
     return parameters[:n] if len(parameters) >= n else [f"x{i}" for i in range(n)]
@@ -51,7 +57,8 @@ def name_of(f):
 class Subject:
     """f at a point.
 
-    Attributes: ``name``, ``names`` of the inputs, ``point`` (a list of float64 NumPy arrays), ``value`` (NumPy array), ``shape``.
+    Attributes: ``name``, ``names`` of the inputs, ``point`` (a list of float64 NumPy arrays), ``value`` (NumPy array),
+    ``shape``.
     """
 
     def __init__(self, check, f, inputs, names=None):
@@ -70,21 +77,27 @@ class Subject:
         leaves = self.leaves()
         out = self.f(*leaves)
         if not isinstance(out, Tensor):
-            raise TypeError(f"{self.check}: {self.name} returned a {type(out).__name__}; it must return a Tensor, computed with minigen's ops "
+            raise TypeError(f"{self.check}: {self.name} returned a {type(out).__name__}; it must return a Tensor, "
+                            f"computed with minigen's ops "
                             "(mg.sum, not np.sum)")
         if out.dtype != np.float64:
-            raise TypeError(f"{self.check}: {self.name} returned {out.dtype} for float64 inputs; checks need float64 all the way, so give it "
+            raise TypeError(f"{self.check}: {self.name} returned {out.dtype} for float64 inputs; checks need float64 "
+                            f"all the way, so give it "
                             "float64 constants and no astype")
         for name, x, leaf in zip(self.names, self.point, leaves):
             if not np.array_equal(x, leaf.numpy()):
-                raise ValueError(f"{self.check}: {self.name} changes its input {name} in place; let it work on a copy ({name}.copy())")
+                raise ValueError(f"{self.check}: {self.name} changes its input {name} in place; let it work on a copy "
+                                 f"({name}.copy())")
         value, again = out.numpy(), self.values(self.point)
         if not np.array_equal(value, again, equal_nan=True):
-            raise ValueError(f"{self.check}: {self.name} gave another value when called again with the same input; if it draws random "
-                             "numbers, draw the noise outside and pass it in (eps=...), or make the generator inside, from a seed")
+            raise ValueError(f"{self.check}: {self.name} gave another value when called again with the same input; if "
+                             f"it draws random "
+                             "numbers, draw the noise outside and pass it in (eps=...), or make the generator inside, "
+                             "from a seed")
         if not np.isfinite(value).all():
             what = "NaN" if np.isnan(value).any() else "infinite"
-            raise ValueError(f"{self.check}: {self.name} is {what} at this point, so it has no derivative there; choose another point, "
+            raise ValueError(f"{self.check}: {self.name} is {what} at this point, so it has no derivative there; "
+                             f"choose another point, "
                              "or find the first bad op with mg.detect_anomaly()")
         return value
 
@@ -103,6 +116,9 @@ class Subject:
         leaves = self.leaves(point)
         with np.errstate(all="ignore"):
             out = self.f(*leaves)
+            # where f has no value it has no gradient, whatever 1/x says
+            if point is not None and not np.isfinite(out.numpy()).all():
+                return [np.full(x.shape, np.nan) for x in point]
             return [g.numpy() for g in grad(out, leaves, tensor(np.asarray(cotangent, dtype=np.float64)))]
 
     def second(self, cotangent, directions):

@@ -1,7 +1,8 @@
 r"""`Table`: an exact distribution over a few discrete variables, with the algebra of probability.
 
-A Table holds every number of a joint p(x, y, z): one axis per variable, float64, on the host. Nothing is estimated, so what
-holds on a Table holds to rounding (1e-12), and much of the library is tested against it. All of it follows from two rules,
+A Table holds every number of a joint p(x, y, z): one axis per variable, float64, on the host. Nothing is estimated, so
+what holds on a Table holds to rounding (1e-12), and much of the library is tested against it. All of it follows from
+two rules,
 
     p(x)     = Σ_y p(x, y)                              (sum rule: `Table.marginal`)                              (1)
     p(x | y) = p(x, y) / p(y)                           (definition: `Table.given`)                               (2)
@@ -41,8 +42,8 @@ class Table:
         names: the name of each axis, as separate strings.
         conditions: how many of the last axes are conditions; 0 for a joint.
 
-    Values of a variable are counted from 0. A setting of the conditions that cannot happen (p(y) = 0) has p(x | y) = NaN there
-    and counts nowhere. Raises ValueError for negative numbers, a wrong total, or names that do not fit.
+    Values of a variable are counted from 0. A setting of the conditions that cannot happen (p(y) = 0) has p(x | y) =
+    NaN there and counts nowhere. Raises ValueError for negative numbers, a wrong total, or names that do not fit.
     """
 
     def __init__(self, probabilities, *names, conditions=0):
@@ -126,8 +127,8 @@ class Table:
     def __mul__(self, other):
         """p(A | B) · p(B | C): the product of two factors that together are a distribution.
 
-        Each variable is on the left of the bar in one factor only, and at most one of the two is conditioned on the other's
-        variables. Raises ValueError otherwise.
+        Each variable is on the left of the bar in one factor only, and at most one of the two is conditioned on the
+        other's variables. Raises ValueError otherwise.
         """
         if not isinstance(other, Table):
             return NotImplemented
@@ -258,7 +259,8 @@ class Table:
 
     def _joint(self, function):
         if self.conditions:
-            raise ValueError(f"Table.{function}: {self} has conditions; fix them first, with .given({self.conditions[0]}=...), "
+            raise ValueError(f"Table.{function}: {self} has conditions; fix them first, with "
+                             f".given({self.conditions[0]}=...), "
                              "or multiply by their distribution")
 
     def _value(self, name, value):

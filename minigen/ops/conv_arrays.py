@@ -13,78 +13,21 @@ Leaving out one argument gives an array of its shape:
 
 **As matrix products.** For (2) and (4) the windows of x are copied into the rows of a matrix, one row of KH·KW·C
 numbers for each place of y. On a CPU this is done a few images, or a band of one image, at a time, so that the copy
-stays in the cache. (3) is first split by *phase*, the remainder r of p = r + s t. Its taps are those with
-d k ≡ r − a modulo s; with g = gcd(s, d) and k₀ the first of them,
-
-    k = k₀ + m s/g,   h = (r − a − d k₀)/s + t − m d/g,   m = 0 … M − 1,                                       (5)
-
-which is (2) again: y is read with stride 1 and dilation d/g, and the taps of the phase are in reverse order.
+stays in the cache. (3) is first split by *phase*, the remainder of p modulo s: each phase is (2) again, with y in the
+place of x and the kernel turned round (`Axis.phase`).
 
 **Few results from many channels** (one image from 64 features) would make long rows for short products. There the
-product comes first, Z[n, h, k, c] = Σ_o w[k, c, o] y[n, h, o], and then (3) adds KH·KW shifted slices of Z.
+product comes first, Z[n, h, k, c] = Σ_o w[k, c, o] y[n, h, o], and then (3) adds KH·KW shifted slices of Z. With stride 1 there is one phase, so (2) can be turned into (3) as well.
 """
 import math
-from typing import NamedTuple
 
+from minigen.ops.conv_geometry import taps
 from minigen.ops.reduce import _sum
 
 CACHE_BYTES = 1 << 20       # for the windows on a CPU: what stays in the second-level cache
 DEVICE_BYTES = 1 << 28      # on a GPU, which wants large products
 FEW = 8                     # so many times fewer results than inputs: multiply first, then shift
 NARROW = 4                  # below so many channels, windows are copied tap by tap
-
-
-class Axis(NamedTuple):
-    """How x, the kernel and y meet along one axis, Eq. (1): their lengths X, K, Y, and start, stride and dilation."""
-    X: int
-    K: int
-    Y: int
-    start: int
-    stride: int
-    dilation: int
-
-    @property
-    def span(self):
-        """How many places of x all windows reach over together."""
-        return self.stride * (self.Y - 1) + self.reach
-
-    @property
-    def reach(self):
-        """How many places of x one window reaches over."""
-        return self.dilation * (self.K - 1) + 1
-
-    @property
-    def plain(self):
-        """Whether y[h] meets x[h] and nothing else."""
-        return self == (self.X, 1, self.X, 0, 1, self.dilation)
-
-    def meet(self, k):
-        """(slice of x, slice of y): the places that tap k brings together."""
-        first = self.start + self.dilation * k
-        low = max(0, -(first // self.stride))                                           # ⌈−first / s⌉
-        high = max(low, min(self.Y, (self.X - 1 - first) // self.stride + 1))
-        begin = first + self.stride * low
-        return slice(begin, begin + self.stride * (high - low), self.stride), slice(low, high)
-
-    def phase(self, r):
-        """(slice of taps, Axis on which y is read): Eq. (5) for the places r, r + s, … of x; None without taps."""
-        g, offset = math.gcd(self.stride, self.dilation), r - self.start
-        step, dilation = self.stride // g, self.dilation // g
-        first = next((k for k in range(min(step, self.K)) if (offset - self.dilation * k) % self.stride == 0), None)
-        T = len(range(r, self.X, self.stride))
-        if first is None or T == 0:
-            return None
-        M = len(range(first, self.K, step))
-        start = (offset - self.dilation * first) // self.stride - dilation * (M - 1)      # the last tap comes first
-        return slice(first, None, step), Axis(self.Y, M, T, start, 1, dilation)
-
-
-def taps(rows, cols):
-    """Every tap (i, j) of a kernel, with the index of x and the index of y that it brings together."""
-    for i in range(rows.K):
-        for j in range(cols.K):
-            (x_rows, y_rows), (x_cols, y_cols) = rows.meet(i), cols.meet(j)
-            yield (i, j), (slice(None), x_rows, x_cols), (slice(None), y_rows, y_cols)
 
 
 # ---- the three sums: shapes, groups, and which way to go -------------------------------------------------------------
@@ -171,7 +114,7 @@ def _convolve(xp, x, w, b, rows, cols, y):
 
 
 def _transpose(xp, y, w, b, rows, cols, x):
-    """Eq. (3) into x, phase after phase, Eq. (5)."""
+    """Eq. (3) into x, phase after phase."""
     row_phases, col_phases = ([axis.phase(r) for r in range(axis.stride)] for axis in (rows, cols))
     if None in row_phases + col_phases:
         _start_from(x, b)                                   # places that no tap reaches
@@ -227,9 +170,9 @@ def _windows(xp, x, rows, cols, images, lines):
 
 def _overlap(start, length, X):
     """(slice of a buffer, slice of x) where the places start … start + length − 1 lie inside x."""
-    low = min(max(start, 0), X)
-    high = max(low, min(start + length, X))
-    return slice(low - start, high - start), slice(low, high)
+    low = min(max(0, -start), length)
+    high = max(low, min(length, X - start))
+    return slice(low, high), slice(start + low, start + high)
 
 
 def _fitting(xp, size, most, itemsize):
@@ -259,5 +202,5 @@ def _shift_add(xp, y, w, b, rows, cols, x):
 
 
 def _convolve_few(xp, x, w, b, rows, cols, y):
-    """Eq. (2) with stride 1 into y: by Eq. (5), with one phase, it is Eq. (3) for the turned kernel."""
+    """Eq. (2) with stride 1 into y: it is Eq. (3) for the turned kernel."""
     _shift_add(xp, x, _turned(w), b, rows.phase(0)[1], cols.phase(0)[1], y)

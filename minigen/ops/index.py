@@ -13,7 +13,6 @@ IndexError, except in an integer array on a GPU, which CuPy wraps round without 
 import math
 from numbers import Integral
 
-from minigen import backend
 from minigen.ops.indices import home_of, index_array, is_basic, lift, plain_index, whole_axes
 from minigen.primitive import is_recording, primitive
 from minigen.tensor import Tensor, to_array
@@ -229,8 +228,7 @@ def setitem(t, index, value):
         raise TypeError(f"setitem: the value {value.shape} lives on {home.name}, the tensor on {xp.name}; "
                         "move it with .to(...)")
     index = plain_index(xp, index, t.shape)
-    with backend.use(xp.name):
-        value = to_array(value, copy=getattr(value, "_version", None) is t._version)          # copy in t[1:] = t[:-1]
+    value = to_array(value, copy=getattr(value, "_version", None) is t._version, xp=xp)       # copy in t[1:] = t[:-1]
     try:
         t._array[index] = _fitted(xp, value, t.dtype)
     except (IndexError, TypeError, ValueError) as error:

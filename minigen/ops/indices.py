@@ -9,7 +9,7 @@ from numbers import Integral
 
 from minigen import backend
 from minigen.primitive import is_recording
-from minigen.tensor import Tensor, tensor, to_array
+from minigen.tensor import Tensor, to_array
 
 
 def lift(*values):
@@ -17,8 +17,7 @@ def lift(*values):
     if all(hasattr(value, "shape") for value in values):
         return values
     home = next(filter(None, map(home_of, values)), None) or backend.current()
-    with backend.use(home.name):
-        return tuple(value if hasattr(value, "shape") else tensor(value) for value in values)
+    return tuple(value if hasattr(value, "shape") else Tensor(to_array(value, copy=True, xp=home)) for value in values)
 
 
 def home_of(value):
@@ -56,8 +55,7 @@ def index_array(xp, entry):
         raise TypeError(f"index: an index {entry.shape} lives on {home.name}, the array on {xp.name}; "
                         "move one with .to(...)")
     try:
-        with backend.use(xp.name):
-            array = to_array(entry, copy=home is None)                        # a list may hold Tensors
+        array = to_array(entry, copy=home is None, xp=xp)                     # a list may hold Tensors
     except TypeError:
         array = None
     if home is None and array is not None and array.size == 0:                # x[[]] selects nothing

@@ -44,7 +44,8 @@ def test_a_tensor_of_float32_becomes_float64():
     (lambda: joint(0).given("x", y=0, z=0), "left"),
     (lambda: Table([[0.5, 0.5], [0.0, 0.0]], "x", "y").given(x=1), "x=1 has probability 0"),
     (lambda: joint(0).marginal("x") * joint(0).marginal("x"), "both describe x"),
-    (lambda: joint(0).marginal("x", "y").given("y") * joint(0).marginal("x", "y").given("x"), "conditioned on the other"),
+    (lambda: joint(0).marginal("x", "y").given("y") * joint(0).marginal("x", "y").given("x"),
+     "conditioned on the other"),
     (lambda: joint(0).kl(joint(0, x=2)), "same variables"),
     (lambda: joint(0).given("x").entropy(), "has conditions"),
     (lambda: joint(0).given("x").sample(3, rng=0), "has conditions"),
@@ -65,7 +66,8 @@ def test_sum_rule_and_definition(seed):
     np.testing.assert_allclose(p.given("y", z=2).probabilities, a[:, :, 2] / a[:, :, 2].sum(axis=0), atol=1e-14)
     conditional = p.given("y")
     assert str(conditional) == "p(x, z | y)"
-    np.testing.assert_allclose(conditional.probabilities, np.moveaxis(a / a.sum(axis=(0, 2), keepdims=True), 1, 2), atol=1e-14)
+    np.testing.assert_allclose(conditional.probabilities, np.moveaxis(a / a.sum(axis=(0, 2), keepdims=True), 1, 2),
+                               atol=1e-14)
     assert close(conditional * p.marginal("y"), p) and close(p.marginal("y") * conditional, p)
     assert close(conditional.given(y=2), p.given(y=2))
     assert close(conditional.marginal("x"), p.marginal("x", "y").given("y"))
@@ -98,7 +100,8 @@ def test_conditional_independence_is_seen_and_so_is_its_lack(seed):
     assert p.independent("x", "y", given="z") and not p.independent("x", "y")
     assert abs(p.mutual_information("x", "y", given="z")) < 1e-12 < 1e-8 < p.mutual_information("x", "y")
     assert not joint(seed).independent("x", "y", given="z")
-    assert (Table.random(seed, x=2) * Table.random(seed + 1, y=2) * Table.random(seed + 2, z=2)).independent("x", "y", "z")
+    assert (Table.random(seed, x=2) * Table.random(seed + 1, y=2) * Table.random(seed + 2, z=2)).independent("x", "y",
+                                                                                                             "z")
     assert (p.marginal("x", "z") * Table.random(seed, w=2)).independent(("x", "z"), "w")
 
 
@@ -135,7 +138,8 @@ def test_entropy_kl_jsd(seed):
     p, q = joint(seed), joint(seed + 1)
     a, b = p.probabilities, q.probabilities
     assert p.entropy() == pytest.approx(-(a * np.log(a)).sum(), abs=1e-12)
-    assert p.entropy() == pytest.approx(p.entropy("x") + p.entropy("y", given="x") + p.entropy("z", given=("x", "y")), abs=1e-12)
+    assert p.entropy() == pytest.approx(p.entropy("x") + p.entropy("y", given="x") + p.entropy("z", given=("x", "y")),
+                                        abs=1e-12)
     assert p.kl(q) == pytest.approx((a * np.log(a / b)).sum(), abs=1e-12) and p.kl(p) == 0.0
     # chain rule of KL: KL(p(x,y) ‖ q(x,y)) = KL(p(x) ‖ q(x)) + E_p(x) KL(p(y|x) ‖ q(y|x))
     inner = sum(p.probability(x=v) * p.given(x=v).kl(q.given(x=v)) for v in range(2))

@@ -51,15 +51,20 @@ def derivation(name, formula, source, claim):
 
 
 def equal(report, statement, yours, ours, tolerance=1e-9, terms=None, factors=None, subject="", detail=""):
-    """Add the claim that two arrays are equal, with a diagnosis if they are not. The tolerance is relative to the largest element."""
+    """Add the claim that two arrays are equal, with a diagnosis if they are not.
+
+    The tolerance is relative to the largest element.
+    """
     yours, ours = np.asarray(to_host(yours), dtype=np.float64), np.asarray(to_host(ours), dtype=np.float64)
     floor = tolerance * (np.abs(ours).max(initial=0.0) + 1e-3)
-    case = Case(yours, ours, tolerance, floor, terms={k: np.asarray(to_host(v), dtype=np.float64) for k, v in (terms or {}).items()},
+    case = Case(yours, ours, tolerance, floor, terms={k: np.asarray(to_host(v), dtype=np.float64) for k,
+                                                      v in (terms or {}).items()},
                 factors={k: np.asarray(to_host(v), dtype=np.float64) for k, v in (factors or {}).items()})
     if yours.shape != ours.shape:
         return report.add(subject, statement, np.inf, floor, detail, lambda: diagnose(case))
     comparison = compare(yours, ours, tolerance, floor)
-    return report.add(subject, statement, *comparison.worst, detail, lambda: diagnose(case), comparison.elements(4), comparison.severity)
+    return report.add(subject, statement, *comparison.worst, detail, lambda: diagnose(case), comparison.elements(4),
+                      comparison.severity)
 
 
 def new_report():

@@ -36,9 +36,6 @@ from minigen.models.adversarial import losses
 from minigen.models.base import GenerativeModel, Objective
 from minigen.random import as_generator
 
-leaky = functools.partial(mg.leaky_relu, negative_slope=0.2)
-
-
 def flatten(x):
     """(N, *event) → (N, D): the first layer of a discriminator that is a multilayer perceptron."""
     return mg.reshape(x, (len(x), -1))
@@ -72,14 +69,14 @@ class GAN(GenerativeModel):
         rng = as_generator(rng)
         self.event_shape, self.latents, self.discriminator_steps = tuple(event_shape), latents, discriminator_steps
         self.loss, self.penalty = losses.get(loss), penalty
-        self.generator = generator or self._default_generator(hidden, rng)
-        self.discriminator = discriminator or self._default_discriminator(hidden, rng)
+        self.generator = self._default_generator(hidden, rng) if generator is None else generator
+        self.discriminator = self._default_discriminator(hidden, rng) if discriminator is None else discriminator
 
     def _default_generator(self, hidden, rng):
-        return nn.MLP([self.latents, *hidden, math.prod(self.event_shape)], activation=leaky, rng=rng)
+        return nn.MLP([self.latents, *hidden, math.prod(self.event_shape)], activation=nn.LeakyReLU(0.2), rng=rng)
 
     def _default_discriminator(self, hidden, rng):
-        return nn.Sequential(flatten, nn.MLP([math.prod(self.event_shape), *hidden, 1], activation=leaky, rng=rng))
+        return nn.Sequential(flatten, nn.MLP([math.prod(self.event_shape), *hidden, 1], activation=nn.LeakyReLU(0.2), rng=rng))
 
     # ---- the two networks ----------------------------------------------------------------------------------------
     def generate(self, z, labels=None):
@@ -101,9 +98,8 @@ class GAN(GenerativeModel):
         (N,) that of a gradient penalty.
         """
         fake = self._fakes(len(x), labels, rng, z)
-        a_real, a_fake = self.discriminate(x, labels), self.discriminate(fake, labels)
-        loss = mg.mean(self.loss.real(a_real)) + mg.mean(self.loss.fake(a_fake))                           # Eq. (4)
-        return self._penalised({"loss": loss, "real": mg.mean(a_real), "fake": mg.mean(a_fake)}, x, fake, labels, rng, alpha)
+        terms = self._compared(self.discriminate(x, labels), self.discriminate(fake, labels))
+        return self._penalised(terms, x, fake, labels, rng, alpha)
 
     def generator_terms(self, x, labels=None, *, rng=None, z=None):
         """What the generator minimises, Eq. (5): {"loss"}. Of ``x`` only the number of examples counts."""
@@ -114,6 +110,11 @@ class GAN(GenerativeModel):
         """Examples for the discriminator, through which no gradient goes to the generator."""
         with mg.no_grad():
             return self.generate(self._noise(n, rng, z), labels)
+
+    def _compared(self, a_real, a_fake):
+        """The discriminator's terms from its logits on data (N,) and on fakes (N,)."""
+        loss = mg.mean(self.loss.real(a_real)) + mg.mean(self.loss.fake(a_fake))                           # Eq. (4)
+        return {"loss": loss, "real": mg.mean(a_real), "fake": mg.mean(a_fake)}
 
     def _penalised(self, terms, x, fake, labels, rng, alpha):
         if self.penalty is None:

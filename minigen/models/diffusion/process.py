@@ -42,6 +42,7 @@ import numpy as np
 
 from minigen.distributions import Normal
 from minigen.nn import Module
+from minigen.ops.create import full_like, zeros_like
 from minigen.ops.index import take
 from minigen.tensor import Tensor, tensor
 
@@ -147,12 +148,12 @@ class ForwardProcess(Module):
     def step(self, z, t):
         """q(z_t|z_{t−1}), a Normal, for z_{t−1} (N, *event). Eq. (1)."""
         t = self.times(t, z)
-        return self._normal(self.at("keep", t, z) * z, self.at("log_std_step", t, z))
+        return isotropic(self.at("keep", t, z) * z, self.at("log_std_step", t, z))
 
     def marginal(self, x, t):
         """q(z_t|x), a Normal, for x (N, *event) and t in 0 … T. Eq. (2)."""
         t = self.times(t, x, first=0)
-        return self._normal(self.at("signal", t, x) * x, self.at("log_std", t, x))
+        return isotropic(self.at("signal", t, x) * x, self.at("log_std", t, x))
 
     def diffuse(self, x, t, eps):
         """z_t for x (N, *event) and noise ε of x's shape. Eq. (2)."""
@@ -162,14 +163,11 @@ class ForwardProcess(Module):
     def posterior(self, z, x, t):
         """q(z_{t−1}|z_t, x), a Normal, for z_t and x (N, *event). Eq. (4). At t = 1 it is x, with log_std = −∞."""
         t = self.times(t, z)
-        return self._normal(self.posterior_mean(z, x, t), self.at("log_std_posterior", t, z))
+        return isotropic(self.posterior_mean(z, x, t), self.at("log_std_posterior", t, z))
 
     def posterior_mean(self, z, x, t):
         """μ̃_t(z_t, x). Eq. (5)."""
         return self.at("from_x", t, z) * x + self.at("from_z", t, z) * z
-
-    def _normal(self, mean, log_std):
-        return Normal(mean, log_std, event_ndim=mean.ndim - 1)
 
     # ---- the three names -----------------------------------------------------------------------------------------
     def target(self, prediction, x, eps, t):
@@ -197,7 +195,13 @@ class ForwardProcess(Module):
     # ---- its end -------------------------------------------------------------------------------------------------
     def prior(self, like):
         """N(0, I) over the event of ``like`` (N, *event), where z_T ends."""
-        return self._normal(like * 0, 0.0)
+        return isotropic(zeros_like(like), 0.0)
 
     def describe(self):
         return f"T={self.T}, ᾱ_T={self.alpha_bar[-1]:.2g}"
+
+
+def isotropic(mean, log_std):
+    """The Normal over events of mean (N, *event), with log σ a float or a Tensor that broadcasts to it."""
+    log_std = log_std if isinstance(log_std, Tensor) else full_like(mean, log_std)                     # keeps float64
+    return Normal(mean, log_std, event_ndim=mean.ndim - 1)

@@ -1,0 +1,10 @@
+"""Generative adversarial networks: the theory, the losses and penalties, and one system a file."""
+from minigen.models.adversarial import losses, theory
+from minigen.models.adversarial.conditional import ACGAN, ConditionalGAN, ProjectionGAN
+from minigen.models.adversarial.gan import GAN
+from minigen.models.adversarial.losses import LOSSES, Loss
+from minigen.models.adversarial.penalties import R1, GradientPenalty
+from minigen.models.adversarial.wgan import WGAN, WGANGP, wasserstein_normal
+
+__all__ = ["ACGAN", "ConditionalGAN", "GAN", "GradientPenalty", "LOSSES", "Loss", "ProjectionGAN", "R1", "WGAN", "WGANGP",
+           "losses", "theory", "wasserstein_normal"]

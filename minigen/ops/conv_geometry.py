@@ -1,0 +1,165 @@
+r"""The geometry of windows that slide over an image: which places of x, taps of a kernel and places of y belong together.
+
+Along each axis tap k of the window at place h of y lies at the place
+
+    p = a + s h + d k                                                                                           (1)
+
+of x, with a start a (minus the padding in front), a stride s and a dilation d. An `Axis` is that line with its lengths.
+Convolution, its adjoints and pooling all stand on it. The functions below make one from what a user may write (an int,
+pairs, ``"same"``), and refuse what cannot be.
+"""
+import math
+import operator
+from typing import NamedTuple
+
+
+class Axis(NamedTuple):
+    """Eq. (1) along one axis: the lengths X, K, Y of x, the kernel and y, and a, s, d."""
+    X: int
+    K: int
+    Y: int
+    start: int
+    stride: int
+    dilation: int
+
+    @property
+    def span(self):
+        """How many places of x all windows reach over together."""
+        return self.stride * (self.Y - 1) + self.reach
+
+    @property
+    def reach(self):
+        """How many places of x one window reaches over."""
+        return self.dilation * (self.K - 1) + 1
+
+    @property
+    def plain(self):
+        """Whether y[h] meets x[h] and nothing else."""
+        return self == (self.X, 1, self.X, 0, 1, self.dilation)
+
+    def meet(self, k):
+        """(slice of x, slice of y): the places that tap k brings together."""
+        first = self.start + self.dilation * k
+        low = max(0, -(first // self.stride))                                           # ⌈−first / s⌉
+        high = max(low, min(self.Y, (self.X - 1 - first) // self.stride + 1))
+        begin = first + self.stride * low
+        return slice(begin, begin + self.stride * (high - low), self.stride), slice(low, high)
+
+    def phase(self, r):
+        """What leads back to the places p = r + s t of x: (slice of taps, Axis); None where no tap does.
+
+        Eq. (1) asks for d k ≡ r − a modulo s. With g = gcd(s, d) and k₀ the first such tap,
+
+            k = k₀ + m s/g,    h = (r − a − d k₀)/s + t − m d/g,    m = 0 … M − 1,                                  (2)
+
+        which is Eq. (1) again, with the phase in the place of y and y in the place of x: read with stride 1 and dilation
+        d/g, the taps in reverse order.
+        """
+        g, offset = math.gcd(self.stride, self.dilation), r - self.start
+        step, dilation = self.stride // g, self.dilation // g
+        first = next((k for k in range(min(step, self.K)) if (offset - self.dilation * k) % self.stride == 0), None)
+        T = len(range(r, self.X, self.stride))
+        if first is None or T == 0:
+            return None
+        M = len(range(first, self.K, step))
+        start = (offset - self.dilation * first) // self.stride - dilation * (M - 1)      # the last tap comes first
+        return slice(first, None, step), Axis(self.Y, M, T, start, 1, dilation)
+
+
+def taps(rows, cols):
+    """Every tap (i, j) of a kernel, with the index of x and the index of y that it brings together."""
+    for i in range(rows.K):
+        for j in range(cols.K):
+            (x_rows, y_rows), (x_cols, y_cols) = rows.meet(i), cols.meet(j)
+            yield (i, j), (slice(None), x_rows, x_cols), (slice(None), y_rows, y_cols)
+
+
+# ---- from what a user writes -----------------------------------------------------------------------------------------
+def explicit(name, sizes, kernel, stride, padding, dilation):
+    """(stride, padding, dilation) with one int, or one (before, after), for each axis. ValueError for anything else."""
+    D = len(sizes)
+    stride, dilation = per_axis(name, "stride", stride, D), per_axis(name, "dilation", dilation, D)
+    if not isinstance(padding, str):
+        return stride, _pairs(name, padding, D), dilation
+    reaches = [d * (K - 1) + 1 for K, d in zip(kernel, dilation)]
+    if padding == "valid":
+        pairs = ((0, 0),) * D
+    elif padding == "same":
+        totals = [max(0, (-(-X // s) - 1) * s + reach - X) for X, s, reach in zip(sizes, stride, reaches)]
+        pairs = tuple((total // 2, total - total // 2) for total in totals)
+    elif padding == "causal" and D == 1:
+        pairs = ((reaches[0] - 1, 0),)
+    else:
+        raise ValueError(f"{name}: padding={padding!r} is none of " + ("'valid', 'same'" + ", 'causal'" * (D == 1)))
+    return stride, pairs, dilation
+
+
+def per_axis(name, what, value, D, least=1):
+    """One int for each of D axes, from an int or a sequence of them."""
+    try:
+        values = tuple(map(operator.index, value if isinstance(value, (tuple, list)) else (value,) * D))
+    except TypeError:
+        values = ()
+    if len(values) != D or min(values) < least:
+        each = f" or {D} of them" if D > 1 else ""
+        raise ValueError(f"{name}: {what} must be an int ≥ {least}{each}, got {value!r}")
+    return values
+
+
+def _pairs(name, padding, D):
+    """(before, after) for each of D axes. On one axis two ints are its pair; on two they are one for each."""
+    per_side = isinstance(padding, (tuple, list)) and len(padding) == 2
+    try:
+        sides = ([padding] if D == 1 else padding) if per_side else (operator.index(padding),) * D
+        pairs = tuple(tuple(map(operator.index, side)) if isinstance(side, (tuple, list)) else (operator.index(side),) * 2
+                      for side in sides)
+    except TypeError:
+        pairs = ()
+    if len(pairs) != D or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
+        ways = "(before, after)" if D == 1 else "(of H, of W), ((top, bottom), (left, right))"
+        raise ValueError(f"{name}: padding must be an int ≥ 0, {ways} or a word, got {padding!r}")
+    return pairs
+
+
+# ---- the axes of a convolution, and of its adjoint -------------------------------------------------------------------
+LETTERS = {1: "T", 2: "HW"}
+
+
+def axes_over(name, sizes, kernel, stride, padding, dilation=1):
+    """One Axis for each dimension of an x of these sizes. Raises ValueError where the kernel does not fit."""
+    stride, padding, dilation = explicit(name, sizes, kernel, stride, padding, dilation)
+    axes = []
+    for letter, X, K, s, (before, after), d in zip(LETTERS[len(sizes)], sizes, kernel, stride, padding, dilation):
+        axis, room = Axis(X, K, 1, -before, s, d), before + X + after
+        if K < 1 or axis.reach > room:
+            raise ValueError(f"{name}: along {letter} a kernel of {K} taps with dilation {d} reaches over {axis.reach} places, "
+                             f"but x has {X}, with padding {room}; use a smaller kernel (of 1 tap at least) or more padding")
+        axes.append(axis._replace(Y=(room - axis.reach) // s + 1))
+    return axes
+
+
+def axes_under(name, sizes, kernel, stride, padding, dilation, output_padding):
+    """One Axis for each dimension of a y of these sizes, which a transposed convolution leads back to x.
+
+    Raises ValueError where nothing is left of x, or ``output_padding`` is not less than the stride.
+    """
+    D = len(sizes)
+    if padding == "causal":
+        raise ValueError(f"{name}: padding 'causal' would look ahead here; pass (before, after)")
+    same, strides = padding == "same", per_axis(name, "stride", stride, D)
+    extra = per_axis(name, "output_padding", output_padding, D, least=0)
+    if any(e >= s or e and same for e, s in zip(extra, strides)):
+        raise ValueError(f"{name}: output_padding={output_padding!r} must be less than the stride {strides}, and 0 with "
+                         "padding 'same', which makes the output as many times larger as the stride says")
+    full = [Y * s for Y, s in zip(sizes, strides)]
+    strides, padding, dilation = explicit(name, full, kernel, strides, padding, dilation)
+    axes = []
+    for i, (K, Y, s, (before, after), d) in enumerate(zip(kernel, sizes, strides, padding, dilation)):
+        axis = Axis(full[i], K, Y, -before, s, d)
+        if not same:
+            axis = axis._replace(X=axis.span - before - after + extra[i])
+        if min(K, Y, axis.X) < 1:
+            raise ValueError(f"{name}: along {LETTERS[D][i]} {Y} places and a kernel of {K} taps give {axis.X} places after "
+                             f"the padding {(before, after)} is cut off; use less padding, and no empty input or kernel")
+        axes.append(axis)
+    return axes
