@@ -15,10 +15,11 @@ from minigen.demo import Demo
 def main():
     """Train, measure, draw."""
     with Demo("vae", __doc__) as demo:
-        recipe = mg.recipes.get("vae")
+        recipe, every = mg.recipes.get("vae"), {"log_every": 50}
         if demo.smoke:
             recipe = dataclasses.replace(recipe, steps=60, evaluate_model=mg.recipes.evaluate_bounds(samples=5))
-        trainer = recipe.trainer(seed=demo.seed, folder=demo.data, log_every=10 if demo.smoke else 50)
+            every = {"log_every": 10, "validate_every": 20}
+        trainer = recipe.trainer(seed=demo.seed, folder=demo.data, **every)
         trainer.run(recipe.steps)
         model = trainer.model.eval()
         for name, figure in recipe.evaluate(model, demo.data, demo.seed).items():

@@ -80,7 +80,7 @@ def backpropagate(roots, cotangents, wanted=None, create_graph=False, retain_gra
                     values = _revive(node, derivative, values)
                 h = derivative.function(g, *values)                                              # Eq. (1)
                 if not create_graph and isinstance(h, Tensor):        # a vjp that used a Tensor from outside
-                    h = h._array
+                    h = h._array.copy()
                 if h.shape != source.shape:
                     h = _unbroadcast(h, source.shape, node.op)
                 if h.dtype is not source.dtype and h.dtype != source.dtype:

@@ -60,9 +60,11 @@ class Backend:
         return getattr(importlib.import_module(module), function)
 
     def erf(self, x):
+        """The error function, elementwise."""
         return self._from(self.special, "erf")(x)
 
     def lgamma(self, x):
+        """log |Γ(x)|, elementwise."""
         return self._from(self.special, "gammaln")(x)
 
     def polygamma(self, n, x):

@@ -3,6 +3,7 @@
 Every command takes ``--json``, which prints JSON and nothing else on stdout. Every failure is one clear line on stderr
 and a non-zero status: 2 for a bad command line, 130 for Ctrl-C, 1 for anything else.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -54,8 +55,9 @@ def build_parser():
     sub = command("evaluate", evaluate, "Measure a trained model on the test set; result.json in its folder.")
     sub.add_argument("out", type=pathlib.Path, help="the folder given to `minigen train`")
     add_shared_options(sub)
-    sub = command("check", check, "Verify the classical identities, all or those named; status 1 if one fails.")
-    sub.add_argument("names", nargs="*", metavar="name", help="which ones (default: all)")
+    sub = command("check", check, "Verify the classical identities, or your own claims; status 1 if one fails.")
+    sub.add_argument("names", nargs="*", metavar="name", help="identities, or files of claims that end in .py "
+                                                              "(default: all identities)")
     sub.add_argument("--list", action="store_true", help="only list them, with formula and source")
     return parser
 
@@ -132,5 +134,16 @@ def doctor(options):
 
 # ---- the tutor -------------------------------------------------------------------------------------------------------
 def check(options):
-    """``minigen check [NAME …]``: status 1 if an identity fails."""
-    raise NotImplementedError
+    """``minigen check [NAME | FILE.py …]``: status 1 if an identity or a claim fails."""
+    from minigen.check import claims, derivations        # here, since every other command does without them
+    names = options.names or derivations.names()
+    known = {name: derivations.get(name) for name in names if not name.endswith(".py")}       # a typo is found at once
+    if options.list:
+        rows = [{"name": d.name, "formula": d.formula, "source": d.source} for d in known.values()]
+        return tell(options, rows, "\n".join(f"{d['name']}\n    {d['formula']}\n    {d['source']}" for d in rows))
+    results = []
+    with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):              # a file may print
+        for name in names if options.json else mg.recipes.progress(names, "checking"):
+            results += [known[name].run()] if name in known else claims.run_file(name)
+    tell(options, [result.as_dict() for result in results], claims.table(results))
+    return int(any(result.verdict != "holds" for result in results))

@@ -10,6 +10,7 @@ import itertools
 from typing import NamedTuple
 
 from minigen import backend, errors
+from minigen.backend import BY_TYPE
 from minigen.tensor import Tensor, to_array
 
 
@@ -158,7 +159,7 @@ def primitive(forward):
     op = Op(forward)
 
     def call(*args, **settings):
-        mode = _mode.get()
+        recording, as_arrays, anomaly = _mode.get()
         if settings or len(args) != op.arity:
             args, settings = op.bind(args, settings)
         arrays, tracked, tensors, plain = [], False, False, True
@@ -171,24 +172,24 @@ def primitive(forward):
             else:
                 arrays.append(arg)
                 if type(arg) not in _WEAK:
-                    plain = mode.arrays
-        xp = backend.BY_TYPE.get(type(arrays[0]) if arrays else None)
+                    plain = as_arrays
+        xp = BY_TYPE.get(type(arrays[0]) if arrays else None)
         if xp is None or not plain:
             xp, arrays = _to_arrays(op, arrays)
         try:
             out = forward(xp, *arrays, **settings)
         except (ValueError, TypeError, IndexError, ArithmeticError) as error:
             raise errors.explain(op, arrays, settings, error) from None
-        if mode.arrays and not tensors:
+        if as_arrays and not tensors:
             return out
         if type(out) is not xp.array_type:
-            out = (backend.BY_TYPE.get(type(out)) or xp).asarray(out)               # a scalar, or moved by `to`
+            out = (BY_TYPE.get(type(out)) or xp).asarray(out)                       # a scalar, or moved by `to`
         result = Tensor(out)
         if op.view and (out.base is not None or out is arrays[0]):              # one memory, one count of its changes
             result._version = args[0]._version if isinstance(args[0], Tensor) else [0, True]
-        if tracked and mode.record and op.derivatives:
+        if tracked and recording and op.derivatives:
             record(op, args, arrays, settings, result)
-        if mode.anomaly:
+        if anomaly:
             errors.look_for_anomaly(op.name, out, result.node)
         return result
 

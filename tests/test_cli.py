@@ -59,7 +59,7 @@ def fails(minigen):
 def trained(tmp_path_factory):
     """A folder with a run of ``vae``, 20 steps; copy it before you change it."""
     out = tmp_path_factory.mktemp("runs") / "vae"
-    assert process("train", "vae", "--out", out, "--steps", "20", "--json").returncode == 0
+    assert process("train", "vae", "--out", out, "--steps", "20", "--json")[0] == 0
     return out
 
 
@@ -69,10 +69,17 @@ def run_folder(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "vae")
 
 
-def process(*argv, **settings):
-    """Run a command in a process of its own, where nothing is made small."""
-    env = {**os.environ, "PYTHONPATH": str(HOUSE)}
-    return subprocess.run([sys.executable, "-m", "minigen", *map(str, argv)], capture_output=True, text=True, env=env, **settings)
+def start(*arguments):
+    """Start Python in a process of its own, where nothing is made small."""
+    return subprocess.Popen([sys.executable, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, env={**os.environ, "PYTHONPATH": str(HOUSE)})
+
+
+def process(*argv):
+    """Run a command in a process of its own: (status, stdout, stderr)."""
+    with start("-m", "minigen", *argv) as running:
+        out, err = running.communicate()
+    return running.returncode, out, err
 
 
 # ---- doctor, list, help ----------------------------------------------------------------------------------------------
@@ -80,7 +87,7 @@ def test_doctor(minigen):
     status, out, err = minigen("doctor")
     facts = json.loads(minigen("doctor", "--json")[1])
     assert (status, err) == (0, "") and len(out.splitlines()) == len(facts)
-    assert facts["NumPy"] == np.__version__ and all(line.split()[0] == name.split()[0] for line, name in zip(out.splitlines(), facts))
+    assert facts["NumPy"] == np.__version__ and all(f"{name} " in out for name in facts)
 
 
 def test_list(minigen):
@@ -89,25 +96,29 @@ def test_list(minigen):
     assert (status, err) == (0, "") and [row["name"] for row in rows] == recipes.names()
     assert all(row["name"] in out and row["summary"] in out for row in rows)
     published = next(row for row in rows if row["name"] == "vae-mnist")["targets"][0]
-    assert published["metric"] == "test_elbo" and published["value"] == -106.64 and "published test_elbo -106.64 nats" in out
+    assert (published["metric"], published["value"]) == ("test_elbo", -106.64)
+    assert "published test_elbo -106.64 nats" in out
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["--version"], *([c, "--help"] for c in "doctor list train sample evaluate check".split())])
-def test_help(minigen, argv):
-    status, out, err = minigen(*argv)
-    assert (status, err) == (0, "") and "minigen" in out
+@pytest.mark.parametrize("command", ["", "doctor", "list", "train", "sample", "evaluate", "check"])
+def test_help(minigen, command):
+    status, out, err = minigen(*command.split(), "--help")
+    assert (status, err) == (0, "") and out.startswith(f"usage: minigen {command}")
+    assert minigen("--version") == (0, f"minigen {mg.__version__}\n", "")
 
 
 # ---- train, sample, evaluate -----------------------------------------------------------------------------------------
 def test_train_resume_sample_evaluate(minigen, tmp_path):
     out = tmp_path / "runs" / "vae"
     status, told, err = minigen("train", "vae", "--out", out, "--steps", 5)
-    assert status == 0 and told == f"vae: 5 steps done\nsaved in {out}; next: minigen evaluate {out}; minigen sample {out}\n"
-    assert "Traceback" not in err and {"checkpoint.mgc", "log.jsonl"} == {p.name for p in out.iterdir()}
+    assert status == 0 and "Traceback" not in err
+    assert told == f"vae: 5 steps done\nsaved in {out}; next: minigen evaluate {out}; minigen sample {out}\n"
+    assert {"checkpoint.mgc", "log.jsonl"} == {p.name for p in out.iterdir()}
 
     status, told, err = minigen("train", "vae", "--out", out, "--steps", 9, "--json")
     last = json.loads(told)
-    assert (last["step"], last["new_steps"], last["recipe"], last["out"]) == (9, 4, "vae", str(out)) and last["loss"] > 0
+    assert (last["step"], last["new_steps"], last["recipe"], last["out"]) == (9, 4, "vae", str(out))
+    assert last["loss"] > 0
     assert err == f"minigen train: going on after step 5 of 9 in {out}\n"
 
     status, told, err = minigen("train", "vae", "--out", out, "--steps", 9)
@@ -153,6 +164,64 @@ def test_a_folder_of_data_is_used_and_remembered(minigen, tmp_path, fails):
     assert str(folder) in fails("evaluate", out)
 
 
+# ---- check -----------------------------------------------------------------------------------------------------------
+CLAIMS = '''
+import minigen as mg
+from minigen import check
+
+print("the file speaks")
+
+@check.claim
+def product():
+    """d/dx x² = {factor} x"""
+    return check.gradient(lambda x: mg.sum(x * x), [1.0, 2.0], claimed=lambda x: {factor} * x)
+'''
+
+
+def test_check_those_named(minigen):
+    status, out, err = minigen("check", "gaussian-kl-vae", "trace-trick")
+    assert status == 0 and "2 of 2 hold" in out
+    assert [line.split()[0] for line in out.splitlines()[1:3]] == ["gaussian-kl-vae", "trace-trick"]
+    status, out, err = minigen("check", "trace-trick", "--json")
+    row, = json.loads(out)
+    assert (status, err) == (0, "") and list(row) == ["name", "error", "tolerance", "verdict"]
+    assert row["name"] == "trace-trick" and row["verdict"] == "holds" and row["error"] <= row["tolerance"]
+
+
+def test_check_all(minigen, monkeypatch):
+    monkeypatch.setattr("minigen.check.derivations.names", lambda: ["trace-trick", "bayes-rule"])
+    status, out, err = minigen("check", "--json")
+    assert status == 0 and [row["name"] for row in json.loads(out)] == ["trace-trick", "bayes-rule"]
+
+
+def test_check_list(minigen):
+    rows = json.loads(minigen("check", "--list", "--json")[1])
+    status, out, err = minigen("check", "--list")
+    assert (status, err) == (0, "") and len(rows) > 20
+    assert all(list(row) == ["name", "formula", "source"] and all(row.values()) for row in rows)
+    assert all(row["name"] in out and row["formula"] in out for row in rows)
+    assert json.loads(minigen("check", "--list", rows[3]["name"], "--json")[1]) == [rows[3]]
+
+
+def test_check_a_file_of_claims(minigen, tmp_path):
+    right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
+    right.write_text(CLAIMS.format(factor=2))
+    wrong.write_text(CLAIMS.format(factor=1))
+    status, out, err = minigen("check", right, "--json")
+    assert status == 0 and [row["name"] for row in json.loads(out)] == ["product"] and err == "the file speaks\n"
+    status, out, err = minigen("check", "trace-trick", wrong)
+    assert status == 1 and "1 of 2 hold" in out and "the file speaks" in out
+    assert [row["verdict"] for row in json.loads(minigen("check", wrong, right, "--json")[1])] == ["fails", "holds"]
+
+
+def test_check_refuses(fails, tmp_path):
+    line = fails("check", "trace-trick", "gausian-kl-vae")
+    assert line == "minigen check: no derivation is called 'gausian-kl-vae'; did you mean 'gaussian-kl-vae'?"
+    assert "there is no file nowhere.py" in fails("check", "nowhere.py", "--json")
+    (tmp_path / "broken.py").write_text("import nothing_of_this_name")
+    assert "broken.py does not run: ModuleNotFoundError" in fails("check", tmp_path / "broken.py", "--json")
+
+
 # ---- mistakes in the command -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("argv, line", [
     ("", "minigen: the following arguments are required: command"),
@@ -186,20 +255,21 @@ def test_a_bad_name_suggests_the_nearest(fails, tmp_path, argv, line):
 # ---- mistakes with folders -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("command", ["sample", "evaluate"])
 def test_a_folder_without_a_run(fails, tmp_path, command):
-    end = f"train one with minigen train vae --out {tmp_path}"
-    assert fails(command, tmp_path) == f"minigen {command}: there is no run in {tmp_path}: it has no checkpoint.mgc; {end}"
+    assert fails(command, tmp_path) == (f"minigen {command}: there is no run in {tmp_path}: it has no checkpoint.mgc; "
+                                        f"train one with minigen train vae --out {tmp_path}")
     (tmp_path / "file").write_text("")
     for wrong in (tmp_path / "nowhere", tmp_path / "file"):
         assert fails(command, wrong).startswith(f"minigen {command}: there is no run in {wrong}: it is no folder; ")
 
 
 @pytest.mark.parametrize("command", ["sample", "evaluate", "train vae --out"])
-@pytest.mark.parametrize("content, reason", [(lambda b: b[:len(b) // 2], "truncated"), (lambda b: b[:10], "truncated"),
-                                             (lambda b: b"", "the file is empty"), (lambda b: b"PK" + b, "not a minigen checkpoint"),
-                                             (lambda b: b[:-9] + b"123456789", "corrupt")])
-def test_a_damaged_checkpoint(fails, run_folder, command, content, reason):
+@pytest.mark.parametrize("damage, reason", [
+    (lambda content: content[:len(content) // 2], "truncated"), (lambda content: content[:10], "truncated"),
+    (lambda content: b"", "the file is empty"), (lambda content: b"PK" + content, "not a minigen checkpoint"),
+    (lambda content: content[:-9] + b"123456789", "corrupt")], ids=["half", "start", "empty", "zip", "altered"])
+def test_a_damaged_checkpoint(fails, run_folder, command, damage, reason):
     path = run_folder / "checkpoint.mgc"
-    path.write_bytes(content(path.read_bytes()))
+    path.write_bytes(damage(path.read_bytes()))
     line = fails(*command.split(), run_folder)
     assert line.startswith(f"minigen {command.split()[0]}: {path}: ") and reason in line
 
@@ -220,7 +290,8 @@ def test_a_run_of_no_recipe(fails, tmp_path):
 def test_fewer_steps_than_done(fails, minigen, tmp_path):
     minigen("train", "vae", "--out", tmp_path, "--steps", 3, "--json")
     assert fails("train", "vae", "--out", tmp_path, "--steps", 2) == (
-        f"minigen train: {tmp_path} holds 3 steps already, more than 2; ask for more with --steps, or choose another --out")
+        f"minigen train: {tmp_path} holds 3 steps already, more than 2; ask for more with --steps, or choose another "
+        "--out")
 
 
 def test_another_seed_than_before(fails, minigen, tmp_path):
@@ -269,10 +340,9 @@ def test_ctrl_c_in_the_middle_of_work(fails, run_folder, monkeypatch):
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_ctrl_c_saves_the_run_and_the_same_command_goes_on(tmp_path, minigen):
     out = tmp_path / "run"
-    start = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from minigen.cli import main; "
-             f"sys.exit(main(['train', 'vae', '--out', {str(out)!r}, '--json']))")
-    running = subprocess.Popen([sys.executable, "-c", start], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               env={**os.environ, "PYTHONPATH": str(HOUSE)})
+    running = start("-c", "import signal, sys; from minigen.cli import main; "
+                    "signal.signal(signal.SIGINT, signal.default_int_handler); "            # in case we run with it off
+                    f"sys.exit(main(['train', 'vae', '--out', {str(out)!r}, '--json']))")
     deadline = time.monotonic() + 60
     while not (out / "log.jsonl").exists() and time.monotonic() < deadline:          # made after the first checkpoint
         time.sleep(0.05)
@@ -285,21 +355,19 @@ def test_ctrl_c_saves_the_run_and_the_same_command_goes_on(tmp_path, minigen):
 
 
 def test_a_reader_that_goes_away_early():
-    running = subprocess.Popen([sys.executable, "-m", "minigen", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               env={**os.environ, "PYTHONPATH": str(HOUSE)})
-    running.stdout.close()                                         # long before it prints
-    assert running.stderr.read() == b"" and running.wait() == 1
-    running.stderr.close()
+    with start("-m", "minigen", "list") as running:
+        running.stdout.close()                                     # long before it prints
+        assert running.stderr.read() == "" and running.wait() == 1
 
 
 # ---- in a process of its own -----------------------------------------------------------------------------------------
 def test_python_m_minigen():
-    done = process("list", "--json")
-    assert done.returncode == 0 and [row["name"] for row in json.loads(done.stdout)] == ["vae", "vae-mnist"]
-    done = process("train", "vea", "--out", "nowhere")
-    assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1 and "did you mean 'vae'" in done.stderr
+    status, out, err = process("list", "--json")
+    assert (status, err) == (0, "") and [row["name"] for row in json.loads(out)] == recipes.names()
+    status, out, err = process("train", "vea", "--out", "nowhere")
+    assert (status, out, err.count("\n")) == (1, "", 1) and "did you mean 'vae'" in err
 
 
 def test_json_is_all_there_is_on_stdout(trained, tmp_path):
-    done = process("sample", shutil.copytree(trained, tmp_path / "run"), "--json")
-    assert done.returncode == 0 and json.loads(done.stdout)["n"] == 64 and done.stderr == ""
+    status, out, err = process("sample", shutil.copytree(trained, tmp_path / "run"), "--json")
+    assert (status, err) == (0, "") and json.loads(out)["n"] == 64

@@ -125,8 +125,8 @@ def test_a_metric_that_is_not_finite_fails_the_demo(tmp_path, capsys):
 # ---- the demo of the VAE ---------------------------------------------------------------------------------------------
 def run_vae(*options):
     """demos/vae.py --smoke in a process of its own."""
-    return subprocess.run([sys.executable, HOUSE / "demos" / "vae.py", "--smoke", *options], capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(HOUSE)})
+    return subprocess.run([sys.executable, HOUSE / "demos" / "vae.py", "--smoke", *options], capture_output=True,
+                          text=True, env={**os.environ, "PYTHONPATH": str(HOUSE)})
 
 
 def test_the_vae_demo_draws_every_picture(tmp_path):

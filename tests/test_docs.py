@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import warnings
 
 import pytest
 
@@ -36,7 +37,8 @@ def test_python_blocks_run(page, tmp_path, monkeypatch, capsys):
     """In order, in one namespace, as a reader would paste them."""
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "docs"}
-    with minigen.use("numpy"):
+    with minigen.use("numpy"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)             # a page may show how a NaN is found
         for line, code in blocks(page, "python"):
             padded = "\n" * (line - 1) + code                       # so that a traceback shows the page's own lines
             exec(compile(padded, str(page), "exec"), namespace)
@@ -89,6 +91,8 @@ def test_every_page_is_on_the_map():
 # ---- the test is tested ----------------------------------------------------------------------------------------------
 def test_blocks_are_found(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("# T\n\n```python\na = 1\n\nprint(a)  # 1\n```\n\n```sh\nls\n```\n\n```python\nb = a\n```\n[x](y.md) `[z](w)`\n")
-    assert blocks(page, "python") == [(4, "a = 1\n\nprint(a)  # 1\n"), (14, "b = a\n")] and blocks(page, "sh") == [(10, "ls\n")]
+    page.write_text("# T\n\n```python\na = 1\n\nprint(a)  # 1\n```\n\n```sh\nls\n```\n\n```python\nb = a\n```\n"
+                    "[x](y.md) `[z](w)`\n")
+    assert blocks(page, "python") == [(4, "a = 1\n\nprint(a)  # 1\n"), (14, "b = a\n")]
+    assert blocks(page, "sh") == [(10, "ls\n")]
     assert LINK.findall(prose(page)) == ["y.md"] and anchors(page) == {"t"}

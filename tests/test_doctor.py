@@ -50,7 +50,7 @@ def test_a_package_that_is_not_installed():
     assert doctor.describe_package("no-such-package") == "not installed (pip install no-such-package)"
 
 
-# ---- the three states of CuPy ------------------------------------------------------------------------------------------
+# ---- the three states of CuPy ----------------------------------------------------------------------------------------
 def test_cupy_absent(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert doctor.describe_gpu() == ("not installed (pip install 'minigen[cuda12]' or 'minigen[cuda13]')", "not used")
@@ -68,7 +68,8 @@ def test_cupy_without_a_gpu(monkeypatch):
 
 def test_cupy_with_a_gpu(monkeypatch):
     device = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceProperties=lambda i: {"name": b"A GPU"}))
-    cupy = types.SimpleNamespace(memory=lambda: (3 << 30, 8 << 30), cuda=device, module=types.SimpleNamespace(__version__="13.4"))
+    module = types.SimpleNamespace(__version__="13.4")
+    cupy = types.SimpleNamespace(memory=lambda: (3 << 30, 8 << 30), cuda=device, module=module)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(mg.backend, "get", lambda name: cupy)
     assert doctor.describe_gpu() == ("13.4", "A GPU, 3.0 GiB free of 8.0 GiB")

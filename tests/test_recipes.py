@@ -14,8 +14,8 @@ from minigen.training import Adam, Trainer
 def small(name="vae", examples=256, samples=2):
     """A recipe as it is, but with few images and few importance samples."""
     full = recipes.get(name)
-    return dataclasses.replace(full, dataset=lambda split, folder: full.dataset(split, folder)[:examples], batch_size=64,
-                               evaluate_model=recipes.evaluate_bounds(samples))
+    return dataclasses.replace(full, dataset=lambda split, folder: full.dataset(split, folder)[:examples],
+                               batch_size=64, evaluate_model=recipes.evaluate_bounds(samples))
 
 
 @pytest.fixture(autouse=True)

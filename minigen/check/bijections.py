@@ -36,9 +36,8 @@ def bijection(forward, inverse=None, log_det=None, x=None, rtol=None, seed=0):
     does.
     """
     if x is None or np.ndim(to_host(x)) < 2:
-        raise ValueError(f"bijection: x must hold a batch of examples, (N, *event), got shape "
-                         f"{None if x is None else np.shape(to_host(x))}; "
-                         "for one number per example reshape to (N, 1)")
+        raise ValueError("bijection: x must hold a batch of examples, (N, *event), got shape "
+                         f"{None if x is None else np.shape(to_host(x))}; for one number per example reshape to (N, 1)")
     subject = Subject("bijection", lambda x: _first(forward(x)), (x,), ["x"])
     subject.name = getattr(forward, "__name__", type(forward).__name__)
     x, n = subject.point[0], subject.point[0].shape[0]
@@ -48,14 +47,13 @@ def bijection(forward, inverse=None, log_det=None, x=None, rtol=None, seed=0):
                          f"smaller events (at most {LARGEST} numbers)")
     if subject.value.shape[:1] != (n,) or subject.value.size != x.size:
         raise ValueError(f"bijection: {subject.name} maps {x.shape} to {subject.shape}; a bijection keeps the batch "
-                         f"axis and the number of elements "
-                         "of each example")
+                         "axis and the number of elements of each example")
     report = Report(f"bijection {subject.name}")
     matrices, crosstalk = jacobians(subject)
     if crosstalk:
         report.add("y", "examples are independent", crosstalk, 0.0, f"{n} examples",
-                   Diagnosis("crosstalk", "the output of one example depends on "
-                   "another (batch statistics?): there is no log-determinant per example; check it in evaluation mode"))
+                   Diagnosis("crosstalk", "the output of one example depends on another (batch statistics?): there is "
+                                          "no log-determinant per example; check it in evaluation mode"))
         return report
     _log_dets(report, subject, forward, log_det, matrices, rtol)
     if inverse is not None:
@@ -92,8 +90,7 @@ def jacobians(subject):
     return np.stack(rows, axis=1) if rows else np.zeros((n, 0, 0)), crosstalk
 
 
-# ---- log-determinants
-# --------------------------------------------------------------------------------------------------
+# ---- log-determinants ------------------------------------------------------------------------------------------------
 def _log_dets(report, subject, forward, log_det, matrices, rtol):
     """Every log |det ∂y/∂x| that was offered, against slogdet."""
     with np.errstate(all="ignore"):
@@ -101,8 +98,8 @@ def _log_dets(report, subject, forward, log_det, matrices, rtol):
     if np.isneginf(ours).any():
         worst = int(np.argmin(ours))
         report.add("T", "the Jacobian is regular", np.inf, 0.0, count(len(ours)),
-                   Diagnosis("singular", f"det = 0 at example {worst}: T is not invertible "
-                   "there (an output that ignores its input, a saturated function, a scale of zero?)"))
+                   Diagnosis("singular", f"det = 0 at example {worst}: T is not invertible there (an output that "
+                                         "ignores its input, a saturated function, a scale of zero?)"))
         return
     with no_grad():
         values = forward(tensor(subject.point[0]))
@@ -141,9 +138,9 @@ def _why(case, matrices, about_sign):
     if found.kind == "sign":
         return Diagnosis("direction", f"yours has the opposite sign of ours everywhere: it is {about_sign}")
     if found.kind in ("extra-sum", "extra-mean") and case.yours.size == 1:
-        return Diagnosis("per-batch", f"one number for the whole batch "
+        return Diagnosis("per-batch", "one number for the whole batch "
                                       f"({'summed' if found.kind == 'extra-sum' else 'averaged'}); there must be one "
-                                      f"per example")
+                                      "per example")
     if found.kind == "function" and "exp" in found.text:
         return Diagnosis("function", "yours is the determinant itself: take its logarithm")
     if found is NOTHING and case.yours.shape == case.ours.shape:
@@ -162,18 +159,17 @@ def _why_not_back(yours, ours, floor):
     if found is not NOTHING or n < 3:
         return found
     y, x = yours.reshape(n, -1), ours.reshape(n, -1)
-    scale = np.sum((x - x.mean(axis=0)) * (y - y.mean(axis=0)),
-                   axis=0) / np.maximum(np.sum((x - x.mean(axis=0)) ** 2, axis=0), 1e-300)
+    dx, dy = x - x.mean(axis=0), y - y.mean(axis=0)
+    scale = np.sum(dx * dy, axis=0) / np.maximum(np.sum(dx * dx, axis=0), 1e-300)                  # least squares
     shift = y.mean(axis=0) - scale * x.mean(axis=0)
     if not Case(y, y, 1e-7, floor).same(y, scale * x + shift):
         return found
-    parts = [f"{'multiplied by' if len(scale) > 1 else 'times'} {np.round(scale[:4], 5).tolist()}"] if np.abs(scale - 1).max() > 1e-6 else []
+    parts = [f"multiplied by {np.round(scale[:4], 5).tolist()}"] if np.abs(scale - 1).max() > 1e-6 else []
     parts += [f"shifted by {np.round(shift[:4], 5).tolist()}"] if np.abs(shift).max() > floor else []
     return Diagnosis("affine", f"what returns is what went in, {' and '.join(parts)} (dimension by dimension)")
 
 
-# ---- round trips
-# -------------------------------------------------------------------------------------------------------
+# ---- round trips -----------------------------------------------------------------------------------------------------
 def _round_trips(report, subject, forward, inverse, matrices, rtol):
     """x → y → x and y → x → y, and the log-determinant of the inverse if it gives one."""
     x, y = subject.point[0], subject.value

@@ -43,7 +43,7 @@ def causality(logits, x, order=None, seed=0):
     n, d = x.shape[0], int(np.prod(x.shape[1:]))
     if d > LARGEST:
         raise ValueError(f"causality: an event has {d} entries, more than {LARGEST} backward passes; check a smaller "
-                         f"one")
+                         "one")
     order = np.arange(d) if order is None else np.asarray(to_host(order)).ravel()
     if sorted(order.tolist()) != list(range(d)):
         raise ValueError(f"causality: the order must be a permutation of 0…{d - 1}, got {len(order)} numbers")
@@ -63,8 +63,8 @@ def causality(logits, x, order=None, seed=0):
     report.pictures.append(("map", "dependencies: row depends on column", matrix / (top or 1)))
     if crosstalk > 1e-12 * top:
         report.add("examples", "do not see each other", crosstalk, 1e-12 * top, "",
-                   Diagnosis("crosstalk", "outputs depend on another example of the batch "
-                   "(batch statistics, or a reshape that mixes axes?)"))
+                   Diagnosis("crosstalk", "outputs depend on another example of the batch (batch statistics, or a "
+                                          "reshape that mixes axes?)"))
     _tell(report, matrix, threshold, order, d)
     return report
 
@@ -76,7 +76,7 @@ def _evaluate(logits, x, n, d):
         raise TypeError(f"causality: the function must return a Tensor, got {type(out).__name__}")
     if out.shape[0] != n or out.size % max(n * d, 1):
         raise ValueError(f"causality: the outputs {out.shape} are not aligned with the inputs {x.shape}; they must be "
-                         f"(N, *event) or (N, *event, K)")
+                         "(N, *event) or (N, *event, K)")
     return out, out.reshape((n, d, out.size // (n * d)))
 
 
@@ -105,8 +105,8 @@ def _derivatives(logits, x, d, rng):
 def _changes(logits, x, d, rng):
     """max |change of output_i| when x_j takes the next value that occurs."""
     n, values = len(x), np.unique(x)
-    step = dict(zip(values.tolist(),
-                    np.roll(values, -1).tolist())) if len(values) > 1 else {values[0].item(): values[0].item() + 1}
+    following = np.roll(values, -1) if len(values) > 1 else values + 1
+    step = dict(zip(values.tolist(), following.tolist()))
     with no_grad():
         before = _evaluate(logits, tensor(x), n, d)[1].numpy()
         matrix = np.zeros((d, d))
@@ -128,16 +128,17 @@ def _why(matrix, threshold, order):
     above = np.triu(used, 1)
     if not above.any():
         whole = np.diag(used)
-        which = "every output sees its own input" if whole.all() else f"outputs {order[whole][:6].tolist()} see their own input"
+        some = f"outputs {order[whole][:6].tolist()} see their own input"
+        which = "every output sees its own input" if whole.all() else some
         return Diagnosis("own-input", f"{which}: the first layer must exclude it (mask A, strict inequality, shift by "
-                                      f"one)")
+                                      "one)")
     if not np.tril(used).any():
         return Diagnosis("reversed", "every dependence points the wrong way: the order is reversed, or the mask "
                                      "transposed")
     reach = max(int(k) for k in range(d) if np.diagonal(used, k).any())
     if reach <= 2 and d > 4:
         return Diagnosis("look-ahead", f"outputs see their own input and up to {reach} step{'s' * (reach > 1)} ahead: "
-                                       f"an index is off")
+                                       "an index is off")
     full = used.mean()
     if full == 1:
         return Diagnosis("no-mask", "every output depends on every input: nothing is masked")
@@ -154,8 +155,7 @@ def _tell(report, matrix, threshold, order, d):
     if 0 < len(blind) and (used & allowed).any():
         i, j = blind[-1]
         report.note(f"{len(blind)} allowed dependencies are not used, for instance output {order[i]} never sees input "
-                    f"{order[j]}: a limited receptive field, a blind spot, or "
-                    "a dead unit at these examples")
+                    f"{order[j]}: a limited receptive field, a blind spot, or a dead unit at these examples")
     if d <= DRAWN:
         rows = ["".join("■" if u and a else "✗" if u else "·" for u, a in zip(used[i], allowed[i])) for i in range(d)]
         report.values["dependencies (row sees column)"] = "\n    " + "\n    ".join(rows)

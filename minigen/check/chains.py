@@ -23,7 +23,7 @@ import numpy as np
 from scipy import sparse, stats
 
 from minigen.check.compare import to_host
-from minigen.check.report import Diagnosis, Element, Report
+from minigen.check.report import NOTHING, Diagnosis, Element, Report
 from minigen.primitive import no_grad
 from minigen.random import as_generator
 from minigen.tensor import Tensor, tensor
@@ -50,40 +50,42 @@ def chain(transition, target=None, reversible=True, n=20_000, rng=0, false_alarm
         return _continuous(transition, target, reversible, n, rng, false_alarm)
     P = np.asarray(to_host(transition), dtype=np.float64)
     if P.ndim != 2 or P.shape[0] != P.shape[1] or not P.size:
-        raise ValueError(f"chain: wants a square matrix of transition probabilities, or a function (x, rng) -> x′; "
-                         f"got shape {P.shape}")
+        raise ValueError("chain: wants a square matrix of transition probabilities, or a function (x, rng) -> x′; got "
+                         f"shape {P.shape}")
     report = Report(f"Markov chain on {len(P)} states")
     if not _stochastic(report, P):
         return report
     irreducible = _irreducible(report, P)
     period = _period(P) if irreducible else 1
     if irreducible:
-        report.add("P", "is aperiodic", period - 1, 0, f"period {period}",
-                   Diagnosis("periodic", f"the states fall into {period} classes that are visited "
-                   "in turn, so the chain never settles; let it stay where it is now and then"))
+        why = Diagnosis("periodic", f"the states fall into {period} classes that are visited in turn, so the chain never "
+                                    "settles; let it stay where it is now and then")
+        report.add("P", "is aperiodic", period - 1, 0, f"period {period}", why)
     pi = _stationary(P) if irreducible else None
     if pi is not None:
         report.values["stationary distribution"] = pi.round(6).tolist() if len(pi) <= 12 else f"{len(pi)} numbers"
-        report.values["spectral gap"] = float(max(0.0,
-                                                  1 - np.sort(np.abs(np.linalg.eigvals(P)))[-2])) if len(P) > 1 else 1.0
+        moduli = np.sort(np.abs(np.linalg.eigvals(P)))
+        report.values["spectral gap"] = float(max(0.0, 1 - moduli[-2])) if len(P) > 1 else 1.0
     _target(report, P, pi, target, reversible)
     return report
 
 
-# ---- finite chains
-# -------------------------------------------------------------------------------------------------------
+# ---- finite chains ---------------------------------------------------------------------------------------------------
 def _stochastic(report, P):
     """Eq. (1)."""
     if P.min() < 0 or not np.isfinite(P).all():
         i, j = np.unravel_index(np.argmin(P), P.shape)
-        return report.add("P", "is a matrix of probabilities", max(-P.min(), 0) if np.isfinite(P).all() else np.inf,
-                          0.0, "",
+        error = -P.min() if np.isfinite(P).all() else np.inf
+        return report.add("P", "is a matrix of probabilities", error, 0.0, "",
                           Diagnosis("negative", f"P[{i}, {j}] = {P[i, j]:.4g} is no probability"))
     error = np.abs(P.sum(axis=1) - 1)
     columns = np.abs(P.sum(axis=0) - 1).max() < 1e-6
-    text = "its columns sum to 1: it is transposed; P[i, j] is the probability from i to j" if columns else \
-        f"row {int(np.argmax(error))} sums to {P.sum(axis=1)[np.argmax(error)]:.6g}; is the probability of staying put missing?"
-    return report.add("P", "rows sum to 1", error.max(), 1e-6, "", Diagnosis("transpose" if columns else "rows", text))
+    if columns:
+        why = Diagnosis("transpose", "its columns sum to 1: it is transposed; P[i, j] is the probability from i to j")
+    else:
+        i = int(np.argmax(error))
+        why = Diagnosis("rows", f"row {i} sums to {P[i].sum():.6g}; is the probability of staying put missing?")
+    return report.add("P", "rows sum to 1", error.max(), 1e-6, "", why)
 
 
 def _irreducible(report, P):
@@ -92,7 +94,8 @@ def _irreducible(report, P):
     text = ""
     if number > 1:
         closed = next(c for c in range(number) if not (P[np.ix_(labels == c, labels != c)] > 0).any())
-        text = f"{number} classes of states: once in {np.flatnonzero(labels == closed)[:8].tolist()} the chain never leaves it"
+        states = np.flatnonzero(labels == closed)[:8].tolist()
+        text = f"{number} classes of states: once in {states} the chain never leaves it"
     return report.add("P", "is irreducible", number - 1, 0, f"{number} class{'' if number == 1 else 'es'}",
                       Diagnosis("reducible", text))
 
@@ -130,17 +133,16 @@ def _target(report, P, pi, target, reversible):
                    Diagnosis("constant", f"it sums to {t.sum():.6g}; divide by that"))
         t = np.abs(t) / np.abs(t).sum()
     error = np.abs(t @ P - t)
-    text = Diagnosis("none", "no simple relation found") if pi is None else _why_not(P, pi, t)
-    elements = [Element((int(i),), t[i], pi[i])
-                for i in np.argsort(-np.abs(t - pi))[:4]] if pi is not None and error.max() > 1e-7 else []
-    stationary = report.add("target", "is stationary", error.max(), 1e-7, "", text, elements)
+    why, elements = NOTHING, []
+    if pi is not None and error.max() > 1e-7:
+        why, elements = _why_not(P, pi, t), [Element((int(i),), t[i], pi[i]) for i in np.argsort(-np.abs(t - pi))[:4]]
+    stationary = report.add("target", "is stationary", error.max(), 1e-7, "", why, elements)
     if reversible and stationary:
         flow = t[:, None] * P
         i, j = np.unravel_index(np.argmax(np.abs(flow - flow.T)), flow.shape)
-        report.add("target", "detailed balance", abs(flow[i, j] - flow[j, i]), 1e-7, "",
-                   Diagnosis("irreversible", f"the flow {i} → {j} is {flow[i, j]:.4g}, "
-                   f"back it is {flow[j, i]:.4g}; the target is stationary all the same (pass reversible=False if "
-                   f"that is all you claim)"))
+        why = Diagnosis("irreversible", f"the flow {i} → {j} is {flow[i, j]:.4g}, back it is {flow[j, i]:.4g}; the target "
+                                        "is stationary all the same (pass reversible=False if that is all you claim)")
+        report.add("target", "detailed balance", abs(flow[i, j] - flow[j, i]), 1e-7, "", why)
 
 
 def _why_not(P, pi, target):
@@ -154,13 +156,11 @@ def _why_not(P, pi, target):
             return Diagnosis("target", f"the chain's stationary distribution is {text}")
     flow = pi[:, None] * P
     how = "" if np.abs(flow - flow.T).max() < 1e-9 else ", and is not reversible"
-    return Diagnosis("none", f"the chain has another stationary distribution (under ours){how}; if the proposal is "
-                             f"not symmetric, the acceptance needs "
-                     "q(x | x′)/q(x′ | x)")
+    return Diagnosis("none", f"the chain has another stationary distribution (under ours){how}; if the proposal is not "
+                             "symmetric, the acceptance needs q(x | x′)/q(x′ | x)")
 
 
-# ---- continuous spaces
-# ---------------------------------------------------------------------------------------------------
+# ---- continuous spaces -----------------------------------------------------------------------------------------------
 _FUNCTIONS = {"tanh(z)": np.tanh, "cos(z)": np.cos, "1/(1 + z²)": lambda z: 1 / (1 + z * z),
               "sin(2z)": lambda z: np.sin(2 * z)}
 
@@ -178,7 +178,7 @@ def _continuous(transition, target, reversible, n, rng, false_alarm):
     x, y = [to_host(v).astype(np.float64).reshape(n, -1) for v in (start, moved)]
     if x.shape != y.shape:
         raise ValueError(f"chain: the transition turned states of shape {np.shape(start)} into {np.shape(moved)}; a "
-                         f"step keeps the shape")
+                         "step keeps the shape")
     centre, scale = np.median(x, axis=0), x.std(axis=0) + 1e-300
     a, b = [{f"{name} of coordinate {i}": f((v[:, i] - centre[i]) / scale[i]) for i in range(min(x.shape[1], 8))
              for name, f in _FUNCTIONS.items()} for v in (x, y)]

@@ -150,8 +150,7 @@ def _why(values, ours, gap, allowed, terms):
     return found
 
 
-# ---- on a Table
-# ----------------------------------------------------------------------------------------------------------
+# ---- on a Table ------------------------------------------------------------------------------------------------------
 def _table(joint, q, claimed, terms):
     """Every part of Eq. (1) by summing, for every value of the observed variables."""
     if not isinstance(q, Table) or set(q.names) != set(joint.variables) or not q.conditions:

@@ -11,7 +11,8 @@ import numpy as np
 from scipy import stats
 
 from minigen.check.compare import to_host
-from minigen.check.diagnosis import Case, diagnose, nice
+from minigen.check.case import nice
+from minigen.check.diagnosis import Case, diagnose
 from minigen.check.report import NOTHING, Diagnosis, Element, Report
 from minigen.random import as_generator
 
@@ -39,7 +40,7 @@ def estimator(g, truth, n=2_000, rng=0, false_alarm=1e-6):
         estimates = np.stack([to_host(draw(rng)).astype(np.float64) for _ in range(n)])
         if estimates.shape[1:] != truth.shape:
             raise ValueError(f"estimator: {name} returned shape {estimates.shape[1:]}, the truth has {truth.shape}; "
-                             f"they must be equal")
+                             "they must be equal")
         _test(report, name, estimates, truth, false_alarm)
     if len(several) > 1 and len(report.values) > 1:
         order = sorted(report.values, key=report.values.get)

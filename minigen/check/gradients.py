@@ -75,13 +75,11 @@ def _cotangent(subject, given, claimed, rng):
         return np.ones(subject.shape)
     if claimed:
         raise ValueError(f"gradient: {subject.name} returned shape {subject.shape}, and a gradient belongs to one "
-                         f"number: sum it, pass the weights "
-                         "of its elements as cotangent=, or use check.jacobian")
+                         "number: sum it, pass the weights of its elements as cotangent=, or use check.jacobian")
     return rng.standard_normal(subject.shape)
 
 
-# ---- yours
-# -------------------------------------------------------------------------------------------------------------
+# ---- yours -----------------------------------------------------------------------------------------------------------
 def evaluate_claim(check, claimed, point):
     """What is claimed, with a function evaluated at the point:
 
@@ -111,8 +109,8 @@ def _claims(subject, claimed):
         values = [values]
     if len(values) != len(subject.point):
         raise ValueError(f"gradient: {subject.name} has {len(subject.point)} inputs ({', '.join(subject.names)}), and "
-                         f"you claim {len(values)} gradients; "
-                         "give one for each, in a tuple, and None for those you leave out")
+                         f"you claim {len(values)} gradients; give one for each, in a tuple, and None for those you "
+                         "leave out")
     arrays = [None if v is None else to_host(v) for v in values]
     for name, array in zip(subject.names, arrays):
         if array is not None and array.dtype.kind not in "fiu":
@@ -154,7 +152,7 @@ def _parts(subject, terms):
             piece = Subject("gradient", part, subject.point, subject.names)
             if piece.value.size != 1:
                 raise ValueError(f"gradient: the term {name!r} returned shape {piece.shape}; like f, a term is one "
-                                 f"number")
+                                 "number")
             parts[name] = piece.gradients(np.ones(piece.shape))
         else:
             part = part if isinstance(part, (tuple, list)) else [part]

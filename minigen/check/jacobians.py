@@ -49,8 +49,8 @@ def hessian(f, x, claimed=None, rtol=None, seed=0):
     """
     subject, rng = Subject("hessian", f, (x,)), np.random.default_rng(seed)
     if subject.value.size != 1:
-        raise ValueError(f"hessian: {subject.name} returned shape {subject.shape}; a Hessian belongs to one number, "
-                         f"so sum it")
+        raise ValueError(f"hessian: {subject.name} returned shape {subject.shape}; a Hessian belongs to one number, so "
+                         "sum it")
     report, kinks = Report(f"Hessian of {subject.name}"), {}
     c, d = np.ones(subject.shape), [rng.standard_normal(subject.point[0].shape)]
     form = Form(subject, c, subject.second(c, d), d)
@@ -103,8 +103,8 @@ def _diagnose(subject, yours, ours, r, floor, form):
                           form) if not Case(turned, ours, r, floor).same(turned, ours) else None
         extra = f"; besides, {found}" if found not in (None,
                                                        NOTHING) else "" if found is None else ", and still differs after turning it"
-        return Diagnosis("transpose", f"yours is transposed: shape {yours.shape} instead of {ours.shape}, outputs "
-                                      f"come first{extra}")
+        return Diagnosis("transpose", f"yours is transposed: shape {yours.shape} instead of {ours.shape}, outputs come "
+                                      f"first{extra}")
     if yours.shape != ours.shape:
         return diagnose(Case(yours, ours, r, floor))
     factors = {subject.names[0]: subject.point[0]}

@@ -115,8 +115,8 @@ def _projected(report, form, rng, kinks, n):
     name, statement, detail = "all inputs", f"ours = differences, order {form.order}", f"{n} elements, {len(exact)} random directions"
     if len(exact) < DIRECTIONS:
         report.note(f"along {DIRECTIONS - len(exact)} of {DIRECTIONS} directions {form.subject.name} has a kink right "
-                    f"at this point (order {form.order}), "
-                    "and they were not compared; move the point a little to test all of it")
+                    f"at this point (order {form.order}), and they were not compared; move the point a little to test "
+                    "all of it")
     if not exact:
         return report.add(name, statement, np.nan, RTOL, detail,
                           Diagnosis("inconclusive", "every direction met a kink; move the point a little"))
@@ -142,8 +142,7 @@ def dot_test(report, subject, rng):
                "⟨c, Jv⟩ = ⟨Jᵀc, v⟩")
 
 
-# ---- words
-# ---------------------------------------------------------------------------------------------------------------
+# ---- words -----------------------------------------------------------------------------------------------------------
 def tell_of_kinks(report, form, kinks):
     """One note for each of the first kinks, ties, jumps and edges, and one for the rest."""
     if not kinks:

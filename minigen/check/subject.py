@@ -25,15 +25,14 @@ def to_arrays(check, inputs, names):
             array = np.array(to_host(x))
         except (TypeError, ValueError) as error:
             raise TypeError(f"{check}: {name} is a {type(x).__name__} that is no array ({error}); pass an array or a "
-                            f"Tensor, and put "
-                            "what is not differentiated into the function: lambda x: f(x, labels)") from None
+                            "Tensor, and put what is not differentiated into the function: lambda x: f(x, "
+                            "labels)") from None
         if array.dtype.kind != "f":
             raise TypeError(f"{check}: {name} has dtype {array.dtype}, and whole numbers have no derivative; pass "
-                            f"floats (1.0 for 1), or "
-                            "put it into the function: lambda x: f(x, labels)")
+                            "floats (1.0 for 1), or put it into the function: lambda x: f(x, labels)")
         if not np.isfinite(array).all():
-            raise ValueError(f"{check}: {name} holds {'NaN' if np.isnan(array).any() else 'infinity'}; choose a "
-                             f"finite point")
+            raise ValueError(f"{check}: {name} holds {'NaN' if np.isnan(array).any() else 'infinity'}; choose a finite "
+                             "point")
         arrays.append(array.astype(np.float64))
     return arrays
 
@@ -78,12 +77,10 @@ class Subject:
         out = self.f(*leaves)
         if not isinstance(out, Tensor):
             raise TypeError(f"{self.check}: {self.name} returned a {type(out).__name__}; it must return a Tensor, "
-                            f"computed with minigen's ops "
-                            "(mg.sum, not np.sum)")
+                            "computed with minigen's ops (mg.sum, not np.sum)")
         if out.dtype != np.float64:
             raise TypeError(f"{self.check}: {self.name} returned {out.dtype} for float64 inputs; checks need float64 "
-                            f"all the way, so give it "
-                            "float64 constants and no astype")
+                            "all the way, so give it float64 constants and no astype")
         for name, x, leaf in zip(self.names, self.point, leaves):
             if not np.array_equal(x, leaf.numpy()):
                 raise ValueError(f"{self.check}: {self.name} changes its input {name} in place; let it work on a copy "
@@ -91,9 +88,8 @@ class Subject:
         value, again = out.numpy(), self.values(self.point)
         if not np.array_equal(value, again, equal_nan=True):
             raise ValueError(f"{self.check}: {self.name} gave another value when called again with the same input; if "
-                             f"it draws random "
-                             "numbers, draw the noise outside and pass it in (eps=...), or make the generator inside, "
-                             "from a seed")
+                             "it draws random numbers, draw the noise outside and pass it in (eps=...), or make the "
+                             "generator inside, from a seed")
         if not np.isfinite(value).all():
             what = "NaN" if np.isnan(value).any() else "infinite"
             raise ValueError(f"{self.check}: {self.name} is {what} at this point, so it has no derivative there; "

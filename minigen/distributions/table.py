@@ -260,8 +260,7 @@ class Table:
     def _joint(self, function):
         if self.conditions:
             raise ValueError(f"Table.{function}: {self} has conditions; fix them first, with "
-                             f".given({self.conditions[0]}=...), "
-                             "or multiply by their distribution")
+                             f".given({self.conditions[0]}=...), or multiply by their distribution")
 
     def _value(self, name, value):
         if not 0 <= value < self.sizes[name]:

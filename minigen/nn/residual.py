@@ -37,9 +37,11 @@ class ResidualBlock(Module):
     def __init__(self, in_channels, out_channels, condition_features=0, groups=8, dropout=0.0, *, rng):
         rng = as_generator(rng)
         self.in_channels, self.out_channels, self.condition_features = in_channels, out_channels, condition_features
-        self.norm1, self.conv1 = GroupNorm(groups, in_channels), Conv2d(in_channels, out_channels, 3, padding=1, rng=rng)
+        self.norm1 = GroupNorm(groups, in_channels)
+        self.conv1 = Conv2d(in_channels, out_channels, 3, padding=1, rng=rng)
         self.condition = Linear(condition_features, out_channels, rng=rng) if condition_features else None
-        self.norm2, self.dropout = GroupNorm(groups, out_channels), Dropout(dropout, rng=rng) if dropout else None
+        self.norm2 = GroupNorm(groups, out_channels)
+        self.dropout = Dropout(dropout, rng=rng) if dropout else None
         self.conv2 = Conv2d(out_channels, out_channels, 3, padding=1, rng=rng, weight_init="zeros")
         self.skip = Linear(in_channels, out_channels, rng=rng) if in_channels != out_channels else None
 

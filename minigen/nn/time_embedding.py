@@ -31,6 +31,7 @@ from minigen.nn.linear import Linear
 from minigen.nn.module import Module
 from minigen.nn.parameter import Buffer
 from minigen.ops.activations import silu
+from minigen.ops.create import astype
 from minigen.ops.elementwise import cos, sin
 from minigen.ops.index import lift
 from minigen.ops.join import concatenate
@@ -45,9 +46,8 @@ def _waves(angles):
 
 @primitive
 def _frequencies(xp, t, *, count, max_period):
-    """The ω of Eq. (4) beside t: constants (count,) on its backend, of its dtype (float32 for integers)."""
-    dtype = t.dtype if t.dtype.kind == "f" else "float32"
-    return xp.exp(xp.arange(count) * (-math.log(max_period) / count)).astype(dtype)
+    """The ω of Eq. (4), (count,), on the backend of t and of its dtype."""
+    return xp.exp(xp.arange(count) * (-math.log(max_period) / count)).astype(t.dtype)
 
 
 def sinusoidal_embedding(t, features, max_period=10_000.0):
@@ -61,6 +61,7 @@ def sinusoidal_embedding(t, features, max_period=10_000.0):
     if not max_period > 1:
         raise ValueError(f"sinusoidal_embedding: max_period must be above 1, got {max_period}")
     t, = lift(t)
+    t = t if t.dtype.kind == "f" else astype(t, "float32")
     return _waves(t[..., None] * _frequencies(t, features // 2, max_period))
 
 

@@ -33,7 +33,7 @@ from minigen.nn.time_embedding import TimeEmbedding
 from minigen.ops.activations import silu
 from minigen.ops.create import full_like
 from minigen.ops.join import concatenate
-from minigen.ops.reduce import broadcast_to
+from minigen.ops.resize import resize
 from minigen.random import as_generator
 
 
@@ -66,23 +66,40 @@ class UNet(Module):
         heights = self._heights(blocks, attention)
         rng, C, E = as_generator(rng), self.event_shape[2], 4 * base
         widths = [base * m for m in self.multipliers]
-        befores = [base, *widths]                                        # channels that come into a level from above
+        above, below = [base, *widths[:-1]], [*widths[1:], widths[-1]]          # the widths of a level's two neighbours
 
         def block(level, channels, width):
             attends = heads if heights[level] in attention else 0
-            return AttentiveBlock(channels, width, E, attends, groups, dropout, rng=rng)
+            return _Block(channels, width, E, attends, groups, dropout, rng)
+
+        def conv(channels, width, stride=1):
+            return Conv2d(channels, width, 3, stride, padding=1, rng=rng)
 
         self.time = TimeEmbedding(base, E, rng=rng)
-        self.label = Embedding(classes + 1, E, rng=rng) if classes else None
-        self.conv_in = Conv2d(C, base, 3, padding=1, rng=rng)
-        self.down = [[block(l, width if i else befores[l], width) for i in range(blocks)] for l, width in enumerate(widths)]
-        self.halve = [Conv2d(width, width, 3, stride=2, padding=1, rng=rng) for width in widths]
-        self.middle = [block(-1, widths[-1], widths[-1]), ResidualBlock(widths[-1], widths[-1], E, groups, dropout, rng=rng)]
-        levels = list(enumerate(widths))[::-1]
-        self.double = [Conv2d(below, width, 3, padding=1, rng=rng) for (_, width), below in zip(levels, [widths[-1], *widths[::-1]])]
-        self.up = [[block(l, 2 * width, width) for _ in range(blocks)] for l, width in levels]
+        self.class_embedding = Embedding(classes + 1, E, rng=rng) if classes else None
+        self.conv_in = conv(C, base)
+        self.down = [[block(k, w if i else above[k], w) for i in range(blocks)] for k, w in enumerate(widths)]
+        self.halve = [conv(w, w, stride=2) for w in widths]
+        self.middle = [block(-1, widths[-1], widths[-1]), _Block(widths[-1], widths[-1], E, 0, groups, dropout, rng)]
+        self.up = [[block(k, 2 * w, w) for _ in range(blocks)] for k, w in enumerate(widths)]
+        self.double = [conv(below[k], w) for k, w in enumerate(widths)]
         self.norm_out = GroupNorm(groups, widths[0])
         self.conv_out = Conv2d(widths[0], out_channels or C, 3, padding=1, rng=rng, weight_init="zeros")
+
+    def _heights(self, blocks, attention):
+        """The height of each level and of the middle. Raises ValueError for sizes that do not fit."""
+        L = len(self.multipliers)
+        if not L or blocks < 1 or len(self.event_shape) != 3:
+            raise ValueError(f"UNet: wants an event_shape (H, W, C), a level and a block at least, got {self.event_shape}, "
+                             f"multipliers {self.multipliers}, {blocks} blocks")
+        H, W, _ = self.event_shape
+        if min(H, W) < 1 or H % 2 ** L or W % 2 ** L:
+            raise ValueError(f"UNet: {L} levels halve H and W {L} times, so both must be multiples of {2 ** L}, got "
+                             f"{self.event_shape}; pad the images, or give fewer multipliers")
+        heights = [H >> level for level in range(L + 1)]
+        if not set(attention) <= set(heights):
+            raise ValueError(f"UNet: attention at the heights {tuple(attention)}, but the images are {heights} high")
+        return heights
 
     def forward(self, x, t, labels=None):
         """``labels`` (N,), where the net is told classes; left out, all are ``no_label``."""
@@ -95,8 +112,8 @@ class UNet(Module):
             h = halve(h)                                                                                      # Eq. (2)
         for block in self.middle:
             h = block(h, e)                                                                                   # Eq. (3)
-        for blocks, double in zip(self.up, self.double):
-            h = double(upsample(h))
+        for blocks, double in zip(self.up[::-1], self.double[::-1]):
+            h = double(resize(h, (2 * h.shape[1], 2 * h.shape[2]), "nearest"))
             for block in blocks:
                 h = block(concatenate([h, skips.pop()], axis=-1), e)                                          # Eq. (4)
         return self.conv_out(silu(self.norm_out(h)))                                                          # Eq. (5)
@@ -104,8 +121,8 @@ class UNet(Module):
     def _condition(self, x, t, labels):
         """e of Eq. (6), (N, 4 base)."""
         if np.shape(x)[1:] != self.event_shape or np.shape(t) != np.shape(x)[:1]:
-            raise ValueError(f"{self.describe()} wants images (N, {', '.join(map(str, self.event_shape))}) and one time for each, "
-                             f"got x {np.shape(x)} and t {np.shape(t)}")
+            raise ValueError(f"{self.label()} wants images (N, {', '.join(map(str, self.event_shape))}) and one time "
+                             f"for each, got x {np.shape(x)} and t {np.shape(t)}")
         e = self.time(t)
         if not self.classes:
             if labels is not None:
@@ -114,4 +131,20 @@ class UNet(Module):
         labels = full_like(t, self.no_label, "int64") if labels is None else labels
         if np.shape(labels) != np.shape(t):
             raise ValueError(f"UNet wants one label per image, got x {np.shape(x)} and labels {np.shape(labels)}")
-        return e + self.label(labels)
+        return e + self.class_embedding(labels)
+
+    def describe(self):
+        classes = f", classes={self.classes}" if self.classes else ""
+        return f"{self.event_shape}, base={self.base}, multipliers={self.multipliers}{classes}"
+
+
+class _Block(Module):
+    """A residual block, and self-attention after it unless ``heads`` is 0."""
+
+    def __init__(self, channels, width, condition_features, heads, groups, dropout, rng):
+        self.residual = ResidualBlock(channels, width, condition_features, groups, dropout, rng=rng)
+        self.attention = SelfAttention(width, heads, groups, rng=rng) if heads else None
+
+    def forward(self, x, condition):
+        h = self.residual(x, condition)
+        return self.attention(h) if self.attention else h

@@ -26,8 +26,15 @@ def attach(ops):
         if name in ops:
             setattr(Tensor, name, ops[name])
     if "reshape" in ops:
-        Tensor.reshape = lambda self, *shape: ops["reshape"](self, _as_tuple(shape))
-        Tensor.transpose = lambda self, *axes: ops["transpose"](self, _as_tuple(axes) or None)
+        def reshape(self, *shape):
+            """The same elements in another shape: ``t.reshape(2, -1)`` or ``t.reshape((2, -1))``."""
+            return ops["reshape"](self, _as_tuple(shape))
+
+        def transpose(self, *axes):
+            """The axes in another order, by default reversed: ``t.transpose(1, 0, 2)`` or ``t.transpose((1, 0, 2))``."""
+            return ops["transpose"](self, _as_tuple(axes) or None)
+
+        Tensor.reshape, Tensor.transpose = reshape, transpose
         Tensor.T = property(ops["transpose"], doc="The tensor with its axes reversed.")
     if "getitem" in ops:
         Tensor.__getitem__, Tensor.__setitem__ = ops["getitem"], ops["setitem"]

@@ -51,7 +51,8 @@ def latent_map(z, labels=None, path=None, title=None):
     names, note = ("z[0]", "z[1]"), ""
     if z.shape[1] > 2:
         z, share = principal_plane(z)
-        names, note = ("principal component 1", "principal component 2"), f"principal plane, {share:.0%} of the variance"
+        names = ("principal component 1", "principal component 2")
+        note = f"principal plane, {share:.0%} of the variance"
     figure, axes = new_axes(6.4, 5.6, *names, ", ".join(part for part in (title, note) if part))
     kinds = np.unique(classes)
     colours = np.array(PALETTE * (1 + len(kinds) // len(PALETTE)))[:len(kinds)]

@@ -46,7 +46,7 @@ def latent_traversal(decode, z, dimensions, path=None, span=3.0, steps=13, title
         decode: latents (N, K) as a NumPy array -> images (N, H, W, C).
         z: the point to start from, (K,). dimensions: which coordinates, one row each.
     """
-    z, values, dimensions = host(z), np.linspace(-span, span, steps), list(dimensions)
+    z, values, dimensions = host(z).astype(np.float32), np.linspace(-span, span, steps), list(dimensions)
     if z.ndim != 1 or not dimensions or not all(-len(z) <= k < len(z) for k in dimensions):
         raise ValueError("latent_traversal: wants a latent (K,) and coordinates of it, "
                          f"got shape {z.shape} and {dimensions}")
@@ -109,9 +109,9 @@ def _tile(rows, band=None):
     Args:
         rows: a list of images (n, H, W, C); shorter rows end early. band: rows in a band; after each the gap is wider.
     """
-    h, w = rows[0].shape[1:3]
+    (h, w), across = rows[0].shape[1:3], max(map(len, rows))
     ys, height = _starts(len(rows), h, band or len(rows))
-    xs, width = _starts(max(map(len, rows)), w, len(rows[0]))
+    xs, width = _starts(across, w, across)
     picture = np.ones((height, width, 3))
     for y, row in zip(ys, rows):
         for x, image in zip(xs, row):

@@ -128,8 +128,8 @@ def glow_convolution(claim):
                      np.full(2, claim(2, 2, s)), x)
 
 
-@derivation("logit-preprocessing", "y = logit(λ + (1 − 2λ) x): log |det| = Σ [log(1 − 2λ) − log p − log(1 − p)], p = "
-                                   "λ + (1 − 2λ) x", "L. Dinh et al. 2016, arXiv:1605.08803, section 4.1; G. "
+@derivation("logit-preprocessing", "y = logit(λ + (1 − 2λ) x): log |det| = Σ [log(1 − 2λ) − log p − log(1 − p)], p = λ "
+                                   "+ (1 − 2λ) x", "L. Dinh et al. 2016, arXiv:1605.08803, section 4.1; G. "
                                                      "Papamakarios et al. 2017, arXiv:1705.07057",
             claim=lambda x, lam: np.sum(np.log(1 - 2 * lam) - np.log(lam + (1 - 2 * lam) * x)
                                         - np.log(1 - lam - (1 - 2 * lam) * x), axis=1))

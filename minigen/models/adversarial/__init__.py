@@ -4,7 +4,8 @@ from minigen.models.adversarial.conditional import ACGAN, ConditionalGAN, Projec
 from minigen.models.adversarial.gan import GAN
 from minigen.models.adversarial.losses import LOSSES, Loss
 from minigen.models.adversarial.penalties import R1, GradientPenalty
+from minigen.models.adversarial.sngan import SNGAN, spectral_mlp
 from minigen.models.adversarial.wgan import WGAN, WGANGP, wasserstein_normal
 
-__all__ = ["ACGAN", "ConditionalGAN", "GAN", "GradientPenalty", "LOSSES", "Loss", "ProjectionGAN", "R1", "WGAN", "WGANGP",
-           "losses", "theory", "wasserstein_normal"]
+__all__ = ["ACGAN", "ConditionalGAN", "GAN", "GradientPenalty", "LOSSES", "Loss", "ProjectionGAN", "R1", "SNGAN", "WGAN",
+           "WGANGP", "losses", "spectral_mlp", "theory", "wasserstein_normal"]

@@ -165,9 +165,8 @@ class DDPM(GenerativeModel):
             eps: noise (N, *event) that replaces the drawn one.
         """
         self._check(x)
-        if t is None:
-            t = rng.integers(1, self.process.T + 1, size=(len(x),))
-        t, eps = self.process.times(t, x), self.noise_like(x, rng, eps)
+        eps = self.noise_like(x, rng, eps)
+        t = self.process.times(rng.integers(1, self.process.T + 1, size=(len(x),)) if t is None else t, x)
         labels = None if labels is None else self._hidden(self._as_labels(labels, x), rng)
         z = self.process.diffuse(x, t, eps)                                                            # Eq. (2)
         output, log_std = self._run(z, t, self._known(labels, z))

@@ -5,6 +5,7 @@ from scipy import integrate, stats
 
 import minigen as mg
 from minigen.models.adversarial import WGAN, WGANGP, GradientPenalty, wasserstein_normal
+from minigen.models.adversarial.penalties import input_gradient
 from minigen.training import Adam, RMSprop
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -18,11 +19,21 @@ def test_wasserstein_equals_the_integral_of_the_distribution_functions(p, q):
     assert wasserstein_normal(*p, *q) == pytest.approx(wanted, abs=1e-6)
 
 
-def critic_between(model, optimizer, p, q, steps, seed=0):
-    """Train the critic of a model between two Gaussians on a line; no generator moves."""
-    rng = mg.random.default_rng(seed)
+def draw(rng, n, D, mean, std):
+    """Points (n, D): the Gaussian along the first axis, N(0, 1) along any other, which changes no distance.
+
+    The best plan leaves the other axes alone. A second axis helps the gradient penalty to train: on a line a critic of the wrong
+    sign stays there, since its slope would have to pass through 0, where the penalty is λ.
+    """
+    x = mean + std * rng.standard_normal((n, 1))
+    return x if D == 1 else mg.concatenate([x, rng.standard_normal((n, D - 1))], axis=1)
+
+
+def train_critic(model, optimizer, p, q, steps):
+    """Train the critic of a model between two Gaussians; no generator moves."""
+    rng, D = mg.random.default_rng(0), model.event_shape[0]
     for _ in range(steps):
-        x, fake = (mean + std * rng.standard_normal((256, 1)) for mean, std in (p, q))
+        x, fake = draw(rng, 256, D, *p), draw(rng, 256, D, *q)
         loss = mg.mean(model.discriminate(fake)) - mg.mean(model.discriminate(x))
         if model.penalty:
             loss = loss + mg.mean(model.penalty(model.discriminate, x, fake, rng=rng))
@@ -34,49 +45,77 @@ def critic_between(model, optimizer, p, q, steps, seed=0):
 
 
 def measured(model, p, q):
-    """(E_p f − E_q f, K): on 4,001 quantiles of each, and the largest slope of f between points of a grid."""
-    u = (np.arange(4001) + 0.5) / 4001
-    f = [model.discriminate(mg.tensor(stats.norm(*d).ppf(u)[:, None].astype(np.float32))).numpy() for d in (p, q)]
-    grid = np.linspace(-8, 8, 2001, dtype=np.float32)
-    values = model.discriminate(mg.tensor(grid[:, None])).numpy().astype(np.float64)
-    return float(f[0].mean(dtype=np.float64) - f[1].mean(dtype=np.float64)), np.abs(np.diff(values) / np.diff(grid)).max()
+    """(E_p f − E_q f, K): from 20,000 draws each, with the same noise (standard error below 0.02), and the largest slope of f at
+    them."""
+    x, fake = (draw(mg.random.default_rng(1), 20_000, model.event_shape[0], *d) for d in (p, q))
+    slopes = [mg.norm(input_gradient(model.discriminate, points), axis=1).numpy().max() for points in (x, fake)]
+    f = model.discriminate(x).numpy().mean(dtype=np.float64) - model.discriminate(fake).numpy().mean(dtype=np.float64)
+    return float(f), float(max(slopes))
 
 
 CASES = [((0, 1), (2, 1)), ((0, 0.5), (0.5, 2))]                # shifted; and wider, where the best f changes direction
 
 
+def test_a_critic_with_gradient_penalty_measures_the_distance(backend):
+    """Between shifted Gaussians the best f is a plane of slope s, which maximises s W − λ (s − 1)²: s = 1 + W/(2λ).
+
+    So the critic measures W (1 + W/(2λ)), here 2.2 for W₁ = 2, to 3 %, and W₁ once divided by that slope. Deterministic.
+    """
+    if backend != "numpy":
+        pytest.skip("a training run")
+    (p, q), penalty = CASES[0], 10.0
+    model = WGANGP(event_shape=(2,), hidden=(32, 32), penalty_weight=penalty, rng=0)
+    train_critic(model, Adam(model.discriminator.parameters(), lr=3e-3, betas=(0.5, 0.9)), p, q, 400)
+    difference, K = measured(model, p, q)
+    W = wasserstein_normal(*p, *q)
+    assert difference == pytest.approx(W * (1 + W / (2 * penalty)), rel=0.03)
+    assert difference <= K * W                                   # Eq. (3)
+
+
+def test_a_critic_with_gradient_penalty_bends_where_it_must(backend):
+    """Between a narrow and a wide Gaussian, W₁ = 1.26: to 5 %. Deterministic."""
+    if backend != "numpy":
+        pytest.skip("a training run")
+    p, q = CASES[1]
+    model = WGANGP(event_shape=(2,), hidden=(32, 32), rng=0)
+    train_critic(model, Adam(model.discriminator.parameters(), lr=3e-3, betas=(0.5, 0.9)), p, q, 500)
+    difference, K = measured(model, p, q)
+    W = wasserstein_normal(*p, *q)
+    assert difference == pytest.approx(W, rel=0.05)
+    assert difference <= K * W
+
+
+def test_a_clipped_linear_critic_measures_c_times_the_distance(backend):
+    """Among f(x) = w x with |w| ≤ c the best is w = ±c, and E_p f − E_q f = c W₁ for shifted Gaussians, whose best f is a line."""
+    if backend != "numpy":
+        pytest.skip("a training run")
+    p, q = CASES[0]
+    model = WGAN(event_shape=(1,), hidden=(), clip=0.1, rng=0)
+    train_critic(model, RMSprop(model.discriminator.parameters(), lr=3e-3), p, q, 100)
+    difference, K = measured(model, p, q)
+    assert K == pytest.approx(0.1, rel=1e-6)
+    assert difference / K == pytest.approx(wasserstein_normal(*p, *q), rel=1e-5)
+
+
 @pytest.mark.parametrize("p, q", CASES)
-def test_a_critic_with_gradient_penalty_measures_the_distance(p, q, backend):
-    """E_p f − E_q f is W₁ to 8 %, without dividing by any constant. Deterministic."""
+def test_a_clipped_network_stays_below_the_distance(p, q, backend):
+    """0.7 W₁ < (E_p f − E_q f) / K ≤ W₁, Eq. (3). It does not come nearer: clipping bounds every weight, and the best
+    critic among those is not the best among functions of slope K. Deterministic."""
     if backend != "numpy":
         pytest.skip("a training run")
-    model = WGANGP(event_shape=(1,), hidden=(32, 32), rng=0)
-    critic_between(model, Adam(model.discriminator.parameters(), lr=3e-3, betas=(0.5, 0.9)), p, q, 400)
+    model = WGAN(event_shape=(1,), hidden=(64,), clip=0.1, rng=0)
+    train_critic(model, RMSprop(model.discriminator.parameters(), lr=3e-3), p, q, 300)
     difference, K = measured(model, p, q)
-    W = wasserstein_normal(*p, *q)
-    assert difference == pytest.approx(W, rel=0.08)
-    assert difference <= K * W * 1.01                            # Eq. (3)
-
-
-@pytest.mark.parametrize("p, q, least", [(*CASES[0], 0.95), (*CASES[1], 0.7)])
-def test_a_clipped_critic_measures_the_distance_up_to_its_slope(p, q, least, backend):
-    """(E_p f − E_q f) / K is at most W₁, Eq. (3), and near it: clipping fits a line well and a bend less well. Deterministic."""
-    if backend != "numpy":
-        pytest.skip("a training run")
-    model = WGAN(event_shape=(1,), hidden=(32, 32), clip=0.1, rng=0)
-    critic_between(model, RMSprop(model.discriminator.parameters(), lr=3e-3), p, q, 400)
-    difference, K = measured(model, p, q)
-    W = wasserstein_normal(*p, *q)
-    assert least * W < difference / K <= W * 1.01
+    assert 0.7 < difference / K / wasserstein_normal(*p, *q) <= 1.0
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_critic_overshoots(seed):
     """Eq. (3) for critics of random weights."""
     p, q = CASES[1]
-    model = WGANGP(event_shape=(1,), hidden=(16,), rng=seed)
+    model = WGANGP(event_shape=(2,), hidden=(16,), rng=seed)
     difference, K = measured(model, p, q)
-    assert abs(difference) <= K * wasserstein_normal(*p, *q) * 1.01
+    assert abs(difference) <= K * wasserstein_normal(*p, *q)
 
 
 def test_weights_are_clipped_at_the_start_and_after_each_move():
