@@ -7,11 +7,12 @@ Jacobian, one per example, by D backward passes, and its slogdet. For the invers
 import numpy as np
 
 from minigen.autograd import grad
+from minigen.check.case import Case
 from minigen.check.compare import Comparison, epsilon, relative_tolerance, to_host
-from minigen.check.diagnosis import Case, diagnose
+from minigen.check.diagnosis import diagnose
 from minigen.check.measure import Form, count, verify
 from minigen.check.report import NOTHING, Diagnosis, Report
-from minigen.check.subject import Subject
+from minigen.check.subject import Subject, name_of
 from minigen.primitive import no_grad
 from minigen.tensor import tensor
 
@@ -39,7 +40,7 @@ def bijection(forward, inverse=None, log_det=None, x=None, rtol=None, seed=0):
         raise ValueError("bijection: x must hold a batch of examples, (N, *event), got shape "
                          f"{None if x is None else np.shape(to_host(x))}; for one number per example reshape to (N, 1)")
     subject = Subject("bijection", lambda x: _first(forward(x)), (x,), ["x"])
-    subject.name = getattr(forward, "__name__", type(forward).__name__)
+    subject.name = name_of(forward, "T")
     x, n = subject.point[0], subject.point[0].shape[0]
     d = x[0].size if n else 0
     if d > LARGEST:
@@ -69,8 +70,7 @@ def _first(values):
 
 
 def jacobians(subject):
-    """(N, D, D) matrices ∂y_i/∂x_j, one per example, and how strongly examples depend on each other (0 if they do not).
-    """
+    """(N, D, D) matrices ∂y_i/∂x_j, one per example, and how strongly examples depend on each other (0: not at all)."""
     x = subject.point[0]
     n, d = x.shape[0], x[0].size if x.shape[0] else 0
     leaves = subject.leaves()
@@ -81,8 +81,7 @@ def jacobians(subject):
             unit = np.zeros((n, d))
             unit[:, i] = 1.0
             rows.append(grad(out, leaves, tensor(unit.reshape(out.shape)), retain_graph=True)[0].numpy().reshape(n, d))
-        # does any output of example k reach another example?
-        for k in range(min(n, 4) if n > 1 else 0):
+        for k in range(min(n, 4) if n > 1 else 0):                    # does an output of example k reach another example?
             unit = np.zeros((n, d))
             unit[k] = np.random.default_rng(k).standard_normal(d)
             reached = grad(out, leaves, tensor(unit.reshape(out.shape)), retain_graph=True)[0].numpy().reshape(n, d)
@@ -115,7 +114,6 @@ def _compare(report, name, yours, ours, matrices, rtol, about_sign):
     r = relative_tolerance(yours.dtype) if rtol is None else rtol
     eps, d = epsilon(yours.dtype), matrices.shape[-1]
     with np.errstate(all="ignore"):
-        # d logs are summed
         noise = 1e3 * eps * d * (1 + np.abs(np.log(np.abs(matrices[matrices != 0]))).max(initial=0.0))
     conditions = np.linalg.cond(matrices) if matrices.size else np.ones(len(ours))
     floor = noise + 1e2 * float(np.finfo(float).eps) * conditions.max(initial=1.0)
@@ -123,8 +121,7 @@ def _compare(report, name, yours, ours, matrices, rtol, about_sign):
     if yours.shape == ours.shape:
         comparison = Comparison(yours, ours, r * np.abs(ours) + floor)
         report.add(name, "yours = slogdet", *comparison.worst, f"{len(ours)} examples, {d} dimensions",
-                   lambda: _why(case, matrices, about_sign),
-                   comparison.elements(4), comparison.severity)
+                   lambda: _why(case, matrices, about_sign), comparison.elements(4), comparison.severity)
     else:
         report.add(name, "yours = slogdet", np.inf, r, f"{len(ours)} examples, {d} dimensions",
                    lambda: _why(case, matrices, about_sign))
@@ -152,23 +149,6 @@ def _why(case, matrices, about_sign):
     return found
 
 
-def _why_not_back(yours, ours, floor):
-    """What returned instead of what went in; maybe it is off by a scale and a shift per dimension."""
-    found = diagnose(Case(yours, ours, 1e-7, floor, who="what returns", what="what went in"))
-    n = len(ours)
-    if found is not NOTHING or n < 3:
-        return found
-    y, x = yours.reshape(n, -1), ours.reshape(n, -1)
-    dx, dy = x - x.mean(axis=0), y - y.mean(axis=0)
-    scale = np.sum(dx * dy, axis=0) / np.maximum(np.sum(dx * dx, axis=0), 1e-300)                  # least squares
-    shift = y.mean(axis=0) - scale * x.mean(axis=0)
-    if not Case(y, y, 1e-7, floor).same(y, scale * x + shift):
-        return found
-    parts = [f"multiplied by {np.round(scale[:4], 5).tolist()}"] if np.abs(scale - 1).max() > 1e-6 else []
-    parts += [f"shifted by {np.round(shift[:4], 5).tolist()}"] if np.abs(shift).max() > floor else []
-    return Diagnosis("affine", f"what returns is what went in, {' and '.join(parts)} (dimension by dimension)")
-
-
 # ---- round trips -----------------------------------------------------------------------------------------------------
 def _round_trips(report, subject, forward, inverse, matrices, rtol):
     """x → y → x and y → x → y, and the log-determinant of the inverse if it gives one."""
@@ -176,25 +156,40 @@ def _round_trips(report, subject, forward, inverse, matrices, rtol):
     with no_grad(), np.errstate(all="ignore"):
         back = inverse(tensor(y))
         x2 = to_host(_first(back))
-        y2 = to_host(_first(forward(tensor(x2)))) if x2.shape == x.shape else None
-        twice = to_host(_first(forward(tensor(y)))) if y.shape == x.shape else None
+        if x2.shape != x.shape:
+            why = Diagnosis("shape", f"inverse maps {y.shape} to {x2.shape}, and should give {x.shape}")
+            report.add("x → y → x", "the round trip returns", np.inf, 0.0, count(x.size), why)
+            return
+        y2, twice = to_host(_first(forward(tensor(x2)))), to_host(_first(forward(tensor(y.reshape(x.shape)))))
     condition = np.linalg.cond(matrices).max(initial=1.0) if matrices.size else 1.0
+    size = max(np.abs(x).max(initial=0.0), np.abs(y).max(initial=0.0))
     for name, yours, ours in (("x → y → x", x2, x), ("y → x → y", y2, y)):
-        if yours is None:
-            continue
-        eps = epsilon(yours.dtype)
-        floor = (1e-9 if rtol is None else rtol) * np.abs(ours).max(initial=0.0) + 1e3 * eps * condition * max(np.abs(x).max(initial=0.0), np.abs(y).max(initial=0.0))
-        if yours.shape != ours.shape:
-            report.add(name, "the round trip returns", np.inf, 0.0, count(ours.size), diagnose(Case(yours, ours)))
-            continue
+        floor = (1e-9 if rtol is None else rtol) * np.abs(ours).max(initial=0.0)
+        floor += 1e3 * epsilon(yours.dtype) * condition * size
         comparison = Comparison(yours, ours, floor)
-        again = name == "x → y → x" and twice is not None and twice.shape == yours.shape and Case(yours, twice, 1e-7, floor).same(yours, twice)
-        why = (lambda again=again, yours=yours, ours=ours, floor=floor:  # noqa: E731
-               Diagnosis("direction", "inverse is the forward map once more") if again
-               else _why_not_back(yours, ours, floor))
-        report.add(name, "the round trip returns", *comparison.worst, count(ours.size), why, comparison.elements(4),
-                   comparison.severity)
-    if isinstance(back, tuple) and x2.shape == x.shape and report.ok:
+        report.add(name, "the round trip returns", *comparison.worst, count(ours.size),
+                   lambda yours=yours, ours=ours, floor=floor: _why_not_back(yours, ours, floor, twice),
+                   comparison.elements(4), comparison.severity)
+    if isinstance(back, tuple) and report.ok:
         ours = -np.linalg.slogdet(matrices)[1]
         _compare(report, "log|det ∂x/∂y|", to_host(back[1]), ours, matrices, rtol,
                  "that of the forward direction: the inverse needs a minus")
+
+
+def _why_not_back(yours, ours, floor, twice):
+    """What returned instead of what went in: T(T(x)), or x with a scale and a shift per dimension."""
+    case = Case(yours, ours, 1e-7, floor, who="what returns", what="what went in")
+    if yours.shape == twice.shape and case.same(yours, twice):
+        return Diagnosis("direction", "inverse is the forward map once more")
+    found, n = diagnose(case), len(ours)
+    if found is not NOTHING or n < 3:
+        return found
+    y, x = yours.reshape(n, -1), ours.reshape(n, -1)
+    dx, dy = x - x.mean(axis=0), y - y.mean(axis=0)
+    scale = np.sum(dx * dy, axis=0) / np.maximum(np.sum(dx * dx, axis=0), 1e-300)                  # least squares
+    shift = y.mean(axis=0) - scale * x.mean(axis=0)
+    if not case.same(y, scale * x + shift):
+        return found
+    parts = [f"multiplied by {np.round(scale[:4], 5).tolist()}"] if np.abs(scale - 1).max() > 1e-6 else []
+    parts += [f"shifted by {np.round(shift[:4], 5).tolist()}"] if np.abs(shift).max() > floor else []
+    return Diagnosis("affine", f"what returns is what went in, {' and '.join(parts)} (dimension by dimension)")

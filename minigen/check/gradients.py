@@ -7,12 +7,13 @@ the difference is diagnosed. Ours is compared with differences, to first and sec
 import numpy as np
 
 from minigen.check import mistakes
+from minigen.check.case import Case
 from minigen.check.compare import compare, epsilon, relative_tolerance, to_host
-from minigen.check.diagnosis import Case, diagnose
-from minigen.check.measure import Form, count, dot_test, tell_of_kinks, verify
-from minigen.check.report import Report
+from minigen.check.diagnosis import diagnose
+from minigen.check.kinks import tell_of_kinks
+from minigen.check.measure import Form, count, dot_test, verify
+from minigen.check.report import NOTHING, Report
 from minigen.check.subject import Subject
-from minigen.tensor import tensor
 
 __all__ = ["gradient"]
 
@@ -65,6 +66,7 @@ def gradient(f, *inputs, claimed=None, order=2, terms=None, factors=None, cotang
 
 
 def _cotangent(subject, given, claimed, rng):
+    """The weights of the outputs."""
     if given is not None:
         c = np.asarray(to_host(given), dtype=np.float64)
         if c.shape != subject.shape:
@@ -80,25 +82,9 @@ def _cotangent(subject, given, claimed, rng):
 
 
 # ---- yours -----------------------------------------------------------------------------------------------------------
-def evaluate_claim(check, claimed, point):
-    """What is claimed, with a function evaluated at the point:
-
-    on Tensors, or on arrays if it is written for NumPy alone.
-    """
-    if not callable(claimed):
-        return claimed
-    try:
-        return claimed(*[tensor(x) for x in point])
-    except (TypeError, AttributeError) as first:
-        try:
-            return claimed(*[x.copy() for x in point])
-        except (TypeError, AttributeError):
-            raise TypeError(f"{check}: your function failed at this point: {first}") from first
-
-
 def _claims(subject, claimed):
     """One NumPy array (or None) per input."""
-    values = evaluate_claim("gradient", claimed, subject.point)
+    values = subject.evaluate(claimed)
     if isinstance(values, dict):
         unknown = [name for name in values if name not in subject.names]
         if unknown:
@@ -119,29 +105,34 @@ def _claims(subject, claimed):
 
 
 def _compare_claims(report, form, yours, terms, factors, rtol, kinks):
-    subject, graph, lengths = form.subject, None, {}
-    parts = _parts(subject, terms)
+    """Yours against ours, input by input."""
+    subject, parts = form.subject, _parts(form.subject, terms)
+    factors = {**dict(zip(subject.names, subject.point)), **{name: to_host(v) for name, v in factors.items()}}
     for k, (name, mine, theirs) in enumerate(zip(subject.names, form.gradients, yours)):
         if theirs is None:
             continue
         r = relative_tolerance(theirs.dtype) if rtol is None else rtol
-        floor = noise_floor(subject, form.c, k, mine, epsilon(theirs.dtype))
-        sizes, elements, heat = (np.inf, r), (), None
-        if theirs.shape == mine.shape:
-            comparison = compare(theirs, mine, r, floor)
-            at_kinks = _forgive_kinks(form, k, comparison, kinks)
-            sizes, elements, heat = comparison.worst, comparison.elements(4, lambda i: form.measure(k, i).value), comparison.severity
-            if comparison.ok:
-                report.add(name, "yours = ours", *sizes, count(mine.size - at_kinks))
-                continue
-        if not lengths:
-            graph = mistakes.record(subject, form.c)
-            lengths = {**mistakes.axis_lengths(graph), **_lengths(subject)}
-        case = Case(theirs, mine, r, float(np.max(floor, initial=0.0)), sizes=lengths)
-        case.terms = {n: p[k] for n, p in parts.items() if p[k] is not None}
-        case.factors = {**dict(zip(subject.names, subject.point)), **{n: to_host(v) for n, v in factors.items()}}
-        case.trials = (lambda k=k, mine=mine: mistakes.trials(graph, k, mine)) if theirs.shape == mine.shape else None
-        report.add(name, "yours = ours", *sizes, count(mine.size), diagnose(case), elements, heat)
+        floor = subject.noise_floor(form.c, k, mine, epsilon(theirs.dtype))
+        case = Case(theirs, mine, r, float(np.max(floor, initial=0.0)), factors=factors)
+        case.terms = {term: part[k] for term, part in parts.items() if part[k] is not None}
+        if theirs.shape != mine.shape:
+            report.add(name, "yours = ours", np.inf, r, count(mine.size), _why(form, k, case))
+            continue
+        comparison = compare(theirs, mine, r, floor)
+        skipped = _forgive_kinks(form, k, comparison, kinks)
+        elements = comparison.elements(4, lambda index, k=k: form.measure(k, index).value)
+        why = NOTHING if comparison.ok else _why(form, k, case)
+        report.add(name, "yours = ours", *comparison.worst, count(mine.size - skipped), why, elements,
+                   comparison.severity)
+
+
+def _why(form, k, case):
+    """Diagnose with all that the graph of f can tell."""
+    graph = mistakes.record(form.subject, form.c)
+    case.sizes = {**mistakes.axis_lengths(graph), **_lengths(form.subject)}
+    if case.yours.shape == case.ours.shape:
+        case.trials = lambda: mistakes.trials(graph, k, case.ours)
+    return diagnose(case)
 
 
 def _parts(subject, terms):
@@ -161,24 +152,13 @@ def _parts(subject, terms):
 
 
 def _lengths(subject):
-    """What each axis length of the inputs and of the output means."""
+    """What each axis length of the inputs and of the output means: a dict from length to phrase."""
     lengths = {}
-    for name, shape in [*zip(subject.names, [x.shape for x in subject.point]), (f"{subject.name}(...)", subject.shape)]:
-        lengths.setdefault(int(np.prod(shape)), f"the number of elements of {name}")
-        lengths.update({n: f"the length of axis {axis} of {name}" for axis, n in enumerate(shape) if n not in lengths
-                        or len(shape) == 1})
+    shapes = [*zip(subject.names, [x.shape for x in subject.point]), (f"{subject.name}(...)", subject.shape)]
+    for name, shape in reversed(shapes):
+        lengths[int(np.prod(shape))] = f"the number of elements of {name}"
+        lengths.update({n: f"the length of axis {axis} of {name}" for axis, n in enumerate(shape)})
     return {n: whose for n, whose in lengths.items() if n > 1}
-
-
-def noise_floor(subject, c, k, mine, eps):
-    """The rounding noise that a right gradient of input k carries; see `minigen.check.compare`, Eq. (2)."""
-    rng = np.random.default_rng(0)
-    moved = [x * (1 + eps * rng.choice([-1.0, 1.0], x.shape)) for x in subject.point]
-    with np.errstate(all="ignore"):
-        wobble = np.nan_to_num(np.abs(subject.gradients(c, moved)[k] - mine), posinf=0.0)
-    largest = np.abs(subject.point[k]).max(initial=1.0)
-    return 10 * wobble + 100 * eps * (np.abs(mine).max(initial=0.0, where=np.isfinite(mine))
-                                      + np.abs(c * subject.value).sum() / largest)
 
 
 def _forgive_kinks(form, k, comparison, kinks):

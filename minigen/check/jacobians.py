@@ -6,10 +6,11 @@ is symmetric.
 import numpy as np
 
 from minigen.check import mistakes
+from minigen.check.case import Case
 from minigen.check.compare import Comparison, epsilon, relative_tolerance, to_host
-from minigen.check.diagnosis import Case, diagnose
-from minigen.check.gradients import evaluate_claim, noise_floor
-from minigen.check.measure import Form, count, tell_of_kinks, verify
+from minigen.check.diagnosis import diagnose
+from minigen.check.kinks import tell_of_kinks
+from minigen.check.measure import Form, count, verify
 from minigen.check.report import NOTHING, Diagnosis, Report
 from minigen.check.subject import Subject
 from minigen.derivatives import hessian as our_hessian
@@ -64,63 +65,57 @@ def hessian(f, x, claimed=None, rtol=None, seed=0):
 
 
 def _compare(report, subject, claimed, ours, rtol, measure, form):
-    """Yours against ours, as matrices: one row per output element, one column per input element."""
-    yours = to_host(evaluate_claim(subject.check, claimed, subject.point))
+    """Yours against ours, element by element."""
+    yours = to_host(subject.evaluate(claimed))
     if yours.dtype.kind not in "fiu":
         raise TypeError(f"{subject.check}: your {subject.check} has dtype {yours.dtype}; give numbers")
     r = relative_tolerance(yours.dtype) if rtol is None else rtol
-    eps = epsilon(yours.dtype)
-    largest = np.abs(ours).max(initial=0.0)
-    floor = 100 * eps * (largest + np.abs(subject.value).max(initial=0.0) / np.abs(subject.point[0]).max(initial=1.0))
-    x = subject.names[0]
-    if yours.shape == ours.shape:
-        comparison = Comparison(yours, ours, r * np.abs(ours) + floor)
-        elements = comparison.elements(4, measure)
-        diagnosis = lambda: _diagnose(subject, yours, ours, r, floor, form)  # noqa: E731
-        report.add(x, "yours = ours", *comparison.worst, count(ours.size), diagnosis, elements,
-                   _matrix(comparison.severity, subject, ours))
-    else:
-        report.add(x, "yours = ours", np.inf, r, count(ours.size),
-                   lambda: _diagnose(subject, yours, ours, r, floor, form))
-
-
-def _matrix(array, subject, ours):
-    """An array of ours' shape as a matrix."""
-    columns = subject.point[0].size
-    return array.reshape(ours.size // columns if columns else 0, columns)
-
-
-def _diagnose(subject, yours, ours, r, floor, form):
-    """Relations between the matrices;
-
-    failing that, between their products with a random vector, where planted mistakes can be tried.
-    """
-    x_shape = subject.point[0].shape
-    out_shape = ours.shape[:ours.ndim - len(x_shape)]
-    if yours.shape != ours.shape and yours.shape == x_shape + out_shape:
-        turned = np.moveaxis(yours, range(len(x_shape)), range(len(out_shape), yours.ndim))
-        found = _diagnose(subject, turned, ours, r, floor,
-                          form) if not Case(turned, ours, r, floor).same(turned, ours) else None
-        extra = f"; besides, {found}" if found not in (None,
-                                                       NOTHING) else "" if found is None else ", and still differs after turning it"
-        return Diagnosis("transpose", f"yours is transposed: shape {yours.shape} instead of {ours.shape}, outputs come "
-                                      f"first{extra}")
+    through = np.abs(subject.value).max(initial=0.0) / np.abs(subject.point[0]).max(initial=1.0)
+    floor = 100 * epsilon(yours.dtype) * (np.abs(ours).max(initial=0.0) + through)
+    case = Case(yours, ours, r, floor, factors=dict(zip(subject.names, subject.point)))
+    claim = (subject.names[0], "yours = ours")
     if yours.shape != ours.shape:
-        return diagnose(Case(yours, ours, r, floor))
-    factors = {subject.names[0]: subject.point[0]}
-    matrices = Case(_matrix(yours, subject, ours), _matrix(ours, subject, ours), r, floor)
-    found = diagnose(matrices)
-    if found is not NOTHING:
-        return found
-    found = diagnose(Case(yours, ours, r, floor, factors=factors))
-    if found is not NOTHING or form is None:
-        if found is NOTHING and yours.ndim == 2 and not matrices.same(yours, yours.T):
-            return Diagnosis("asymmetric", "no simple relation found, but yours is not symmetric, and a Hessian is")
-        return found
-    graph, mine = mistakes.record(subject, form.c), form.gradients[0]
-    noise = float(np.max(noise_floor(subject, form.c, 0, mine, epsilon(yours.dtype)), initial=0.0))
-    along = np.tensordot(form.c, yours, axes=len(out_shape))                        # cᵀJ, the gradient of ⟨c, f⟩
-    return diagnose(Case(along, mine, r, noise, trials=lambda: mistakes.trials(graph, 0, mine), factors=factors))
+        report.add(*claim, np.inf, r, count(ours.size), lambda: _why_shape(subject, case, form))
+        return
+    comparison = Comparison(yours, ours, r * np.abs(ours) + floor)
+    heat = _matrix(comparison.severity, subject.point[0].size)
+    report.add(*claim, *comparison.worst, count(ours.size), lambda: _why(subject, case, form),
+               comparison.elements(4, measure), heat)
+
+
+def _matrix(array, columns):
+    """One row per output element, one column per input element."""
+    return array.reshape(array.size // columns if columns else 0, columns)
+
+
+def _why_shape(subject, case, form):
+    """Maybe the axes of the input come first."""
+    ours, x_shape = case.ours, subject.point[0].shape
+    out_shape = ours.shape[:ours.ndim - len(x_shape)]
+    if case.yours.shape != x_shape + out_shape:
+        return diagnose(case)
+    turned = np.moveaxis(case.yours, range(len(x_shape)), range(len(out_shape), ours.ndim))
+    text = f"yours is transposed: shape {case.yours.shape} instead of {ours.shape}, outputs come first"
+    if not case.same(turned, ours):
+        found = _why(subject, case.with_ours(ours, yours=turned), form)
+        text += f"; besides, {found}" if found is not NOTHING else "; and it still differs after turning it"
+    return Diagnosis("transpose", text)
+
+
+def _why(subject, case, form):
+    """Relations between the arrays, as they are and as matrices; failing that, mistakes in the backward pass of cᵀJ."""
+    n = subject.point[0].size
+    found = diagnose(case.with_ours(_matrix(case.ours, n), yours=_matrix(case.yours, n), factors={}))
+    found = diagnose(case) if found is NOTHING else found
+    if found is NOTHING and form is not None:
+        graph, mine = mistakes.record(subject, form.c), form.gradients[0]
+        noise = subject.noise_floor(form.c, 0, mine, np.finfo(np.float64).eps).max(initial=0.0)
+        along = np.tensordot(form.c, case.yours, axes=form.c.ndim)                # cᵀJ is the gradient of ⟨c, f⟩
+        trials = lambda: mistakes.trials(graph, 0, mine)  # noqa: E731
+        found = diagnose(Case(along, mine, case.rtol, float(noise), factors=case.factors, trials=trials))
+    if found is NOTHING and form is None and case.yours.ndim == 2 and not case.same(case.yours, case.yours.T):
+        return Diagnosis("asymmetric", "no simple relation found, but yours is not symmetric, and a Hessian is")
+    return found
 
 
 def _entry(subject, index, ours):

@@ -13,20 +13,19 @@ almost every direction. Forward mode is held against reverse mode by the dot tes
 """
 import numpy as np
 
-from minigen.check import mistakes
 from minigen.check.compare import Comparison
-from minigen.check.diagnosis import Case, diagnose
+from minigen.check.case import Case
+from minigen.check.diagnosis import diagnose
 from minigen.check.numeric import RTOL, curve, slope
 from minigen.check.report import Diagnosis, Element
 from minigen.derivatives import jvp
 from minigen.tensor import tensor
 
-__all__ = ["Form", "count", "dot_test", "tell_of_kinks", "verify"]
+__all__ = ["Form", "count", "dot_test", "verify"]
 
 ONE_BY_ONE = {1: 200, 2: 50}      # up to so many elements, each is measured alone
 DIRECTIONS = 16                   # random directions beyond that
 LOCATE = 1000                     # elements searched where a direction disagrees
-TOLD = 3                          # kinks described one by one
 
 
 class Form:
@@ -37,10 +36,8 @@ class Form:
         self.order = 1 if d is None else 2
         self.scales = subject.scales()
         parts = [c * subject.value] if d is None else [w * g for w, g in zip(d, subject.gradients(c))]
-        parts += [np.sqrt(np.sum((s * np.nan_to_num(g, posinf=0, neginf=0)) ** 2)) for s,
-                  g in zip(self.scales, gradients)]
-        # of what φ is made: its rounding error is ε times that
-        self.size = float(sum(np.abs(p).sum(where=np.isfinite(p)) for p in parts))
+        parts += [np.linalg.norm(np.nan_to_num(s * g, posinf=0, neginf=0)) for s, g in zip(self.scales, gradients)]
+        self.size = float(sum(np.abs(p).sum(where=np.isfinite(p)) for p in parts))     # φ's rounding error is ε times that
 
     def phi(self, point):
         """φ there, a float."""
@@ -57,19 +54,16 @@ class Form:
                      self.size)
 
     def direction(self, rng):
-        """A random direction v in units of the scales, ⟨γ, v⟩, the size of its terms, and φ along v."""
+        """Along a random direction v in units of the scales: (⟨γ, v⟩, the size of its terms, φ as a function of t)."""
         v = [s * rng.choice([-1.0, 1.0], s.shape) for s in self.scales]
         terms = [g * w for g, w in zip(self.gradients, v)]
         moved = self.subject.along(v)
-        return float(sum(map(np.sum, terms))), float(np.sqrt(sum(np.sum(t * t)
-                                                                 for t in terms))), lambda t: self.phi(moved(t))
+        size = np.linalg.norm([np.linalg.norm(t) for t in terms])
+        return float(sum(map(np.sum, terms))), float(size), lambda t: self.phi(moved(t))
 
 
 def verify(report, form, rng, kinks):
-    """Hold γ against differences of φ. Fills ``kinks``: (input, index) -> (Slope, value there).
-
-    Returns whether γ stands.
-    """
+    """Hold γ against differences of φ. Returns whether it stands. Fills ``kinks``: (input, index) -> (`Slope`, None)."""
     n = sum(x.size for x in form.subject.point)
     if n:
         exact, _, phi = form.direction(rng)
@@ -95,10 +89,9 @@ def _one_by_one(report, form, k, kinks, limit=None):
     error, tolerance = comparison.worst
     elements = [Element(e.index, None, e.yours, e.ours) for e in comparison.elements(4)]
     case = Case(ours, numeric, 1e-5, float(np.max(allowed, initial=0.0, where=np.isfinite(allowed))),
-                who="our gradient",
-                what="the measured one", factors=dict(zip(form.subject.names, form.subject.point)))
-    return report.add(form.subject.names[k], f"ours = differences, order {form.order}", error,
-                      tolerance if np.isfinite(tolerance) else RTOL,
+                who="our gradient", what="the measured one", factors=dict(zip(form.subject.names, form.subject.point)))
+    tolerance = tolerance if np.isfinite(tolerance) else RTOL
+    return report.add(form.subject.names[k], f"ours = differences, order {form.order}", error, tolerance,
                       count(ours.size - skipped), lambda: diagnose(case), elements, comparison.severity)
 
 
@@ -112,7 +105,8 @@ def _projected(report, form, rng, kinks, n):
             exact.append(expected)
             numeric.append(seen.value)
             allowed.append(RTOL * size + seen.error)
-    name, statement, detail = "all inputs", f"ours = differences, order {form.order}", f"{n} elements, {len(exact)} random directions"
+    name, statement = "all inputs", f"ours = differences, order {form.order}"
+    detail = f"{n} elements, {len(exact)} random directions"
     if len(exact) < DIRECTIONS:
         report.note(f"along {DIRECTIONS - len(exact)} of {DIRECTIONS} directions {form.subject.name} has a kink right "
                     f"at this point (order {form.order}), and they were not compared; move the point a little to test "
@@ -136,32 +130,9 @@ def dot_test(report, subject, rng):
         forward = float(np.sum(c * jvp(subject.f, tuple(subject.leaves()), tuple(map(tensor, v)))[1].numpy()))
     parts = [g * w for g, w in zip(subject.gradients(c), v)]
     reverse, size = float(sum(p.sum() for p in parts)), float(sum(np.abs(p).sum() for p in parts))
-    noise = np.abs(c * subject.value).sum() * sum(np.abs(w).sum() / np.abs(x).max(initial=1.0) for w,
-                                                  x in zip(v, subject.point))
-    report.add("all inputs", "forward = reverse mode", abs(forward - reverse), 1e-9 * size + 1e-12 * noise + 1e-300,
-               "⟨c, Jv⟩ = ⟨Jᵀc, v⟩")
-
-
-# ---- words -----------------------------------------------------------------------------------------------------------
-def tell_of_kinks(report, form, kinks):
-    """One note for each of the first kinks, ties, jumps and edges, and one for the rest."""
-    if not kinks:
-        return
-    culprits = mistakes.kinked_ops(mistakes.record(form.subject, form.c))
-    by = f" (of {' or '.join(culprits)})" if culprits else ""
-    for (k, index), (seen, yours) in list(kinks.items())[:TOLD]:
-        place = f"{form.subject.names[k]}{list(index) if index else ''} = {form.subject.point[k][index]:.6g}"
-        ours = form.gradients[k][index]
-        if seen.kind == "kink":
-            choice = f"ours, {ours:.4g}, lies between" if yours is None else f"yours, {yours:.4g}, and ours, {ours:.4g}, are both valid choices"
-            report.note(f"{place} is at a kink or tie{by}: slope {seen.left:.4g} from the left, {seen.right:.4g} from "
-                        f"the right; {choice}")
-        elif seen.kind == "jump":
-            report.note(f"{place} is at a jump{by}: there is no derivative to compare with")
-        else:
-            report.note(f"{place} is at the edge of where {form.subject.name} is finite, so it was not compared")
-    if len(kinks) > TOLD:
-        report.note(f"{len(kinks) - TOLD} more elements like these")
+    reach = sum(np.abs(w).sum() / np.abs(x).max(initial=1.0) for w, x in zip(v, subject.point))
+    tolerance = 1e-9 * size + 1e-12 * np.abs(c * subject.value).sum() * reach + 1e-300
+    report.add("all inputs", "forward = reverse mode", abs(forward - reverse), tolerance, "⟨c, Jv⟩ = ⟨Jᵀc, v⟩")
 
 
 def count(n):

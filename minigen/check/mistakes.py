@@ -23,17 +23,15 @@ from minigen.check.report import Diagnosis
 from minigen.primitive import Node, _set_mode, detect_anomaly
 from minigen.tensor import tensor
 
-__all__ = ["axis_lengths", "kinked_ops", "record", "trials"]
+__all__ = ["axis_lengths", "record", "trials"]
 
 MOST_EDGES = 150        # larger graphs than this are not searched
 MOST_NUMBERS = 200_000  # nor those with larger arrays
 
-_DERIVATIVES = {"exp": "eˣ", "log": "1/x", "log1p": "1/(1 + x)", "sqrt": "1/(2√x)", "square": "2x", "sin": "cos x",
-                "cos": "−sin x",
-                "tanh": "1 − tanh² x", "sigmoid": "σ′(x) = σ(x)(1 − σ(x))", "softplus": "σ(x)", "log_sigmoid": "σ(−x)",
-                "reciprocal": "−1/x²",
-                "relu": "1[x > 0]", "abs": "sign x", "power": "n xⁿ⁻¹", "logsumexp": "softmax(x)",
-                "erf": "2/√π e^(−x²)"}
+_DERIVATIVES = {"exp": "eˣ", "log": "1/x", "log1p": "1/(1 + x)", "sqrt": "1/(2√x)", "square": "2x", "power": "n xⁿ⁻¹",
+                "reciprocal": "−1/x²", "sin": "cos x", "cos": "−sin x", "tanh": "1 − tanh² x", "abs": "sign x",
+                "sigmoid": "σ′(x) = σ(x)(1 − σ(x))", "softplus": "σ(x)", "log_sigmoid": "σ(−x)", "relu": "1[x > 0]",
+                "logsumexp": "softmax(x)", "erf": "2/√π e^(−x²)"}
 _SCALES = ((0.0, "missing-term", "the part of the gradient that flows through {op} is missing"),
            (-1.0, "term-sign", "the part of the gradient that flows through {op} has the wrong sign"),
            (2.0, "term-factor", "the part of the gradient that flows through {op} enters twice"),
@@ -66,6 +64,7 @@ class Graph:
 
 
 def _nodes_behind(root):
+    """All nodes that the root was made from, itself included."""
     seen, todo = {root}, [root]
     while todo:
         for source in todo.pop().sources:
@@ -76,8 +75,7 @@ def _nodes_behind(root):
 
 
 def record(subject, cotangent):
-    """The `Graph` of f at its point, or None where f cannot be examined that way (too large, or not finite on the way).
-    """
+    """The `Graph` of f at its point, or None where f is too large for that, or not finite on the way."""
     try:
         graph = Graph(subject, cotangent)
     except FloatingPointError:
@@ -97,30 +95,6 @@ def axis_lengths(graph):
     return {n: whose for n, whose in lengths.items() if n > 1}
 
 
-_KINKS = {"abs": lambda v: (v["x"] == 0).any(), "relu": lambda v: (v["out"] == 0).any(),
-          "leaky_relu": lambda v: (v["x"] == 0).any(),
-          "maximum": lambda v: (v["x"] == v["y"]).any(), "minimum": lambda v: (v["x"] == v["y"]).any(),
-          "max": lambda v: (v["x"] == v["out"]).sum() > v["out"].size,
-          "min": lambda v: (v["x"] == v["out"]).sum() > v["out"].size,
-          "norm": lambda v: (v["out"] == 0).any(), "std": lambda v: (v["out"] == 0).any(),
-          "clip": lambda v: (v["x"] == v["out"]).any(),
-          "floor": lambda v: True, "ceil": lambda v: True, "round": lambda v: True, "sign": lambda v: True,
-          "where": lambda v: True, "sort": lambda v: True}
-
-
-def kinked_ops(graph):
-    """Names of the ops on the way that have a kink, a tie or a jump and may be sitting on it."""
-    names = set()
-    for node, _, (_, _, derivative, values) in graph.edges if graph else ():
-        test = _KINKS.get(node.op.name)
-        try:
-            if test and test(dict(zip(derivative.wants, values))):
-                names.add(node.op.name)
-        except KeyError:                                 # the op saves something else: then it may be
-            names.add(node.op.name)
-    return sorted(names)
-
-
 def trials(graph, k, gradient):
     """Yield (Diagnosis, wrong gradient of input k) for every mistake of this kind."""
     for node, g, (i, source, derivative, values) in graph.edges if graph else ():
@@ -136,41 +110,47 @@ def trials(graph, k, gradient):
                 yield Diagnosis(kind, text.format(op=place)), gradient + (scale - 1) * part
         for slipped, kind, text in _slips(node, i, g, wide, h, derivative, values):
             if slipped.shape == h.shape:
-                # Eq. (2)
-                yield Diagnosis(kind, text.format(op=place)), gradient + graph.backward(source, slipped - h)[k]
+                wrong = gradient + graph.backward(source, slipped - h)[k]                                   # Eq. (2)
+                yield Diagnosis(kind, text.format(op=place)), wrong
 
 
 def _slips(node, i, g, wide, h, derivative, values):
-    """Wrong cotangents (h̃, kind, sentence) for one edge."""
+    """Wrong cotangents for one edge: (h̃, kind, sentence). ``wide`` is h before the sum over what was broadcast."""
     name = node.op.name
     if g.shape == h.shape or g.size == 1:
-        formula = _DERIVATIVES.get(name)
-        yield g + 0 * h, "chain-factor", "the local derivative of {op} is missing" + (f": {formula}" if formula else "")
+        formula = f": {_DERIVATIVES[name]}" if name in _DERIVATIVES else ""
+        yield g + 0 * h, "chain-factor", "the local derivative of {op} is missing" + formula
     for want, v in zip(derivative.wants, values):
-        if backend.of(v) is None or v.dtype.kind != "f" or v.shape != h.shape:
-            continue
-        x = "its output" if want == "out" else f"its input {want}"
-        for slipped, text in ((h * v, "has a factor too many: {x}"), (h / v, "lacks a factor: {x}"),
-                              (h * v * v, "has two factors too many: {x}, squared"),
-                              (h / (v * v), "lacks two factors: {x}, squared"),
-                              (h / (1 - v), "lacks the factor 1 − y, y {x}"),
-                              (h / (1 + v), "lacks the factor 1 + y, y {x}"),
-                              (h / (1 - v * v), "lacks the factor 1 − y², y {x}")):
-            if bool(backend.of(slipped).isfinite(slipped).all()):
-                yield slipped, "chain-factor", "the derivative of {op} " + text.replace("{x}", x)
-    if h.ndim == 2 and h.shape[0] == h.shape[1] > 1:
+        if backend.of(v) is not None and v.dtype.kind == "f" and v.shape == h.shape:
+            x = "its output" if want == "out" else f"its input {want}"
+            for slipped, text in _factors(h, v, x):
+                if bool(backend.of(slipped).isfinite(slipped).all()):
+                    yield slipped, "chain-factor", "the derivative of {op} " + text
+    if _square(h):
         yield h.T, "transpose", "what flows back through {op} is transposed"
-        if name == "matmul" and values and getattr(values[0], "ndim",
-                                                   0) == 2 and values[0].shape[0] == values[0].shape[1]:
-            w = values[0]
-            yield (g @ w if i == 0 else w @ g), "transpose", "the matrix beside it is not transposed in the derivative of {op}"
-    if wide.ndim == 2 and wide.shape[0] == wide.shape[1] > 1 and h.ndim == 1:
-        yield wide.sum(axis=1), "wrong-axis", "the sum over the axis along which {op} broadcast runs over the wrong axis"
-    for axis in range(h.ndim):
-        if h.shape[axis] > 2 and name not in ("sum", "mean"):
-            for by in (1, -1):
-                yield backend.of(h).roll(h, by,
-                                         axis), "shift", "what flows back through {op} is off by one along axis " + str(axis)
+        if name == "matmul" and _square(values[0]):
+            wrong = g @ values[0] if i == 0 else values[0] @ g
+            yield wrong, "transpose", "in the derivative of {op} the matrix beside it is not transposed"
+    if h.ndim == 1 and _square(wide):
+        yield wide.sum(axis=1), "wrong-axis", "what {op} broadcasts along axis 0 is summed over axis 1 instead"
+    for axis in range(h.ndim if name not in ("sum", "mean") else 0):
+        for by in (1, -1) if h.shape[axis] > 2 else ():
+            yield backend.of(h).roll(h, by, axis), "shift", f"what flows back through {{op}} is off by one along axis {axis}"
+
+
+def _factors(h, v, x):
+    """h with a factor made of v too many or too few, and what to say of it; x is what v is called."""
+    yield h * v, f"has a factor too many: {x}"
+    yield h / v, f"lacks a factor: {x}"
+    yield h * v * v, f"has two factors too many: {x}, squared"
+    yield h / (v * v), f"lacks two factors: {x}, squared"
+    yield h / (1 - v), f"lacks the factor 1 − y, where y is {x}"
+    yield h / (1 + v), f"lacks the factor 1 + y, where y is {x}"
+    yield h / (1 - v * v), f"lacks the factor 1 − y², where y is {x}"
+
+
+def _square(array):
+    return getattr(array, "ndim", 0) == 2 and array.shape[0] == array.shape[1] > 1
 
 
 def _place(node):

@@ -14,7 +14,7 @@ from minigen.check.compare import to_host
 from minigen.primitive import no_grad
 from minigen.tensor import Tensor, tensor
 
-__all__ = ["Subject", "names_of", "to_arrays"]
+__all__ = ["Subject", "name_of", "names_of", "to_arrays"]
 
 
 def to_arrays(check, inputs, names):
@@ -47,10 +47,10 @@ def names_of(f, n):
     return parameters[:n] if len(parameters) >= n else [f"x{i}" for i in range(n)]
 
 
-def name_of(f):
-    """What to call the function."""
+def name_of(f, nameless="f"):
+    """What to call the function; a lambda is ``nameless``."""
     name = getattr(f, "__name__", type(f).__name__)
-    return "f" if name == "<lambda>" else name
+    return nameless if name == "<lambda>" else name
 
 
 class Subject:
@@ -141,3 +141,26 @@ class Subject:
                 return [x + t * d for x, d in zip(self.point, direction)]
             return [x + t * direction if i == k else x for i, x in enumerate(self.point)]
         return moved
+
+    # ---- what is claimed -----------------------------------------------------------------------------------------
+    def evaluate(self, claimed):
+        """What is claimed at the point: a function is called with Tensors, or with arrays if it is NumPy's alone."""
+        if not callable(claimed):
+            return claimed
+        try:
+            return claimed(*[tensor(x) for x in self.point])
+        except (TypeError, AttributeError) as first:
+            try:
+                return claimed(*[x.copy() for x in self.point])
+            except (TypeError, AttributeError):
+                raise TypeError(f"{self.check}: your function failed at this point: {first}") from first
+
+    def noise_floor(self, c, k, mine, eps):
+        """The rounding noise that a right gradient of input k carries; `minigen.check.compare`, Eq. (2)."""
+        rng = np.random.default_rng(0)
+        moved = [x * (1 + eps * rng.choice([-1.0, 1.0], x.shape)) for x in self.point]
+        with np.errstate(all="ignore"):
+            wobble = np.nan_to_num(np.abs(self.gradients(c, moved)[k] - mine), posinf=0.0)
+        largest = np.abs(mine).max(initial=0.0, where=np.isfinite(mine))
+        through = np.abs(c * self.value).sum() / np.abs(self.point[k]).max(initial=1.0)
+        return 10 * wobble + 100 * eps * (largest + through)

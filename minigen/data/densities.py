@@ -82,7 +82,7 @@ def ring(components=8, radius=2.0, std=0.1):
     return GaussianMixture(radius * np.stack([np.cos(angles), np.sin(angles)], axis=1), std)
 
 
-def moons(std=0.1, components=64):
+def moons(std=0.1, components=32):
     """Two interleaved half circles of radius 1 with noise, classes 0 (upper) and 1; each a chain of ``components`` Gaussians.
 
     They stand π / components apart, so that for ``std`` above that distance the chain is a smooth band.

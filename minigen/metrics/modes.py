@@ -1,8 +1,8 @@
 r"""Modes recovered: how much of a Gaussian mixture a generator covers, and how many of its samples belong to it.
 
-For a mixture of K Gaussians with means μ_k and one standard deviation σ in every direction (A. Srivastava et al., "VEEGAN", 2017,
-arXiv:1705.07761, section 4.1, and Z. Lin et al., "PacGAN", 2017, arXiv:1712.04086): each sample belongs to its nearest mean, and is
-of *high quality* if it lies close to it,
+For a mixture of K Gaussians with means μ_k and one standard deviation σ in every direction (A. Srivastava et al.,
+"VEEGAN", 2017, arXiv:1705.07761, section 4.1, and Z. Lin et al., "PacGAN", 2017, arXiv:1712.04086): each sample belongs
+to its nearest mean, and is of *high quality* if it lies close to it,
 
     k(x) = argmin_k ‖x − μ_k‖,        ‖x − μ_{k(x)}‖ ≤ 3σ.                                                        (1)
 
@@ -10,9 +10,9 @@ With n_k high-quality samples at mode k out of n,
 
     quality = Σ_k n_k / n,        mode k is recovered  ⇔  n_k ≥ share · n / K.                                     (2)
 
-The papers count a mode with a single sample as recovered, which a few stray points between the modes achieve; we ask for
-``share`` = 0.1, a tenth of what a perfect generator would put there. That perfect generator's quality is the probability that a
-χ² variable with D degrees of freedom is at most 9: 98.9 % in the plane,
+The papers count a mode with a single sample as recovered, which a few stray points between the modes achieve; we ask
+for ``share`` = 0.1, a tenth of what a perfect generator would put there. That perfect generator's quality is the
+probability that a χ² variable with D degrees of freedom is at most 9: 98.9 % in the plane,
 
     P(‖ε‖ ≤ 3) = 1 − e^{−9/2}    for D = 2.                                                                        (3)
 """

@@ -22,7 +22,8 @@ from minigen.nn.time_embedding import RandomFourierFeatures, TimeEmbedding, sinu
 from minigen.nn.unet import UNet
 
 __all__ = ["BatchNorm", "Buffer", "ConditionalBatchNorm", "Conv1d", "Conv2d", "ConvTranspose2d", "Dropout", "ELU",
-           "Embedding", "EqualizedLR", "GELU", "GroupNorm", "Identity", "InstanceNorm", "LayerNorm", "LeakyReLU", "Linear",
-           "MLP", "Module", "MultiHeadAttention", "Parameter", "RandomFourierFeatures", "ReLU", "ResidualBlock",
-           "Reweighted", "SelfAttention", "Sequential", "SiLU", "Sigmoid", "Softplus", "SpectralNorm", "Tanh",
-           "TimeEmbedding", "UNet", "attention_weights", "init", "scaled_dot_product_attention", "sinusoidal_embedding"]
+           "Embedding", "EqualizedLR", "GELU", "GroupNorm", "Identity", "InstanceNorm", "LayerNorm", "LeakyReLU",
+           "Linear", "MLP", "Module", "MultiHeadAttention", "Parameter", "RandomFourierFeatures", "ReLU",
+           "ResidualBlock", "Reweighted", "SelfAttention", "Sequential", "SiLU", "Sigmoid", "Softplus", "SpectralNorm",
+           "Tanh", "TimeEmbedding", "UNet", "attention_weights", "init", "scaled_dot_product_attention",
+           "sinusoidal_embedding"]

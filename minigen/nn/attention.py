@@ -62,7 +62,7 @@ def attention_weights(query, key, mask=None, causal=False):
 
 
 def scaled_dot_product_attention(query, key, value, mask=None, causal=False):
-    """Eq. (1): queries (…, T, D), keys (…, L, D) and values (…, L, E) → (…, T, E). The rest as in `attention_weights`."""
+    """Eq. (1): queries (…, T, D), keys (…, L, D), values (…, L, E) → (…, T, E). The rest as in `attention_weights`."""
     _check("scaled_dot_product_attention", query, key, value)
     return matmul(attention_weights(query, key, mask, causal), value)
 
@@ -77,13 +77,13 @@ def _check(name, query, key, value=None):
 def _fitting(mask, shape):
     """The mask, checked against logits of this shape."""
     if mask.dtype != bool:
-        raise TypeError(f"attention_weights: the mask must be boolean (true: visible), got {mask.dtype}; compare it, as in "
-                        "mask > 0")
+        raise TypeError(f"attention_weights: the mask must be boolean (true: visible), got {mask.dtype}; compare it, "
+                        "as in mask > 0")
     if len(mask.shape) > len(shape) or any(m not in (1, d) for m, d in zip(mask.shape[::-1], shape[::-1])):
         raise ValueError(f"attention_weights: the mask {mask.shape} does not broadcast to (…, T, L) = {shape}")
     if not bool(mask.any(axis=-1).all()):
-        raise ValueError("attention_weights: the mask hides all keys from some query, and weights over nothing cannot sum to "
-                         "one; let it see at least one key")
+        raise ValueError("attention_weights: the mask hides all keys from some query, and weights over nothing cannot "
+                         "sum to one; let it see at least one key")
     return mask
 
 
@@ -102,8 +102,8 @@ class MultiHeadAttention(Module):
     def __init__(self, features, heads=1, context_features=None, causal=False, *, rng, weight_init="torch",
                  out_init=None):
         if features < 1 or heads < 1 or features % heads:
-            raise ValueError(f"MultiHeadAttention: wants {features} features in heads of equal width, got {heads} heads; "
-                             f"choose a number that divides {features}")
+            raise ValueError(f"MultiHeadAttention: wants {features} features in heads of equal width, got {heads} "
+                             f"heads; choose a number that divides {features}")
         rng = as_generator(rng)
         self.features, self.heads, self.causal = features, heads, causal
         self.context_features = context_features or features
@@ -123,8 +123,8 @@ class MultiHeadAttention(Module):
         context = x if context is None else context
         self.expect_features(x, self.features)
         if np.shape(context)[-1:] != (self.context_features,):
-            raise ValueError(f"{self.label()} wants a context with {self.context_features} features on the last axis, got one "
-                             f"of shape {np.shape(context)}")
+            raise ValueError(f"{self.label()} wants a context with {self.context_features} features on the last axis, "
+                             f"got one of shape {np.shape(context)}")
         if mask is not None and mask.ndim > 2:
             mask = mask[..., None, :, :]                                                       # (…, 1, T, L)
         return attention_weights(self._split(self.query(x)), self._split(self.key(context)), mask, self.causal)
@@ -140,8 +140,8 @@ class MultiHeadAttention(Module):
 class SelfAttention(Module):
     """x + attention(group norm x), where all positions of an image ask all: (N, …, features) → the same shape.
 
-    The block of Ho et al. (2020, arXiv:2006.11239). It starts as the identity, since W^O starts at zero. Memory and time
-    grow with the square of the number of positions.
+    The block of Ho et al. (2020, arXiv:2006.11239). It starts as the identity, since W^O starts at zero. Memory and
+    time grow with the square of the number of positions.
 
     Args:
         heads, rng: as in `MultiHeadAttention`; groups: of the norm.

@@ -32,7 +32,8 @@ from minigen.primitive import no_grad
 class BatchNorm(Module):
     """Eq. (1) over all axes but the last: (…, features) → the same shape. For (N, C), (N, T, C) and (N, H, W, C) alike.
 
-    Each call in training mode moves the running averages, also one inside `no_grad` or repeated by `minigen.checkpoint`.
+    Each call in training mode moves the running averages, also one inside `no_grad` or repeated by
+    `minigen.checkpoint`.
 
     Args:
         eps: ε, inside the root.
@@ -72,8 +73,8 @@ class BatchNorm(Module):
         """μ and v of (1, M, C), each (C,), and Eq. (2)."""
         M = rows.shape[1]
         if M < 2:
-            raise ValueError(f"{self.label()} wants at least two entries of each feature to train on, got {M}: an input "
-                             f"of {M} × {self.features}; use a larger batch, or eval()")
+            raise ValueError(f"{self.label()} wants at least two entries of each feature to train on, got {M}: an "
+                             f"input of {M} × {self.features}; use a larger batch, or eval()")
         both = moments(rows, self.features)
         mu, v = both[0, 0], both[1, 0]
         with no_grad():
@@ -102,7 +103,8 @@ class ConditionalBatchNorm(Module):
 
     def forward(self, x, labels):
         if np.shape(labels) != x.shape[:1]:
-            raise ValueError(f"{self.label()} wants one label per example: x is {x.shape}, the labels {np.shape(labels)}")
+            raise ValueError(f"{self.label()} wants one label per example: x is {x.shape}, the labels "
+                             f"{np.shape(labels)}")
         y = self.norm(x)
         positions = (x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1])                        # (N, S, C)
         return scale_shift(y.reshape(positions), self.weight(labels), self.bias(labels)).reshape(x.shape)    # Eq. (3)

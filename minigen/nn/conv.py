@@ -22,8 +22,8 @@ class _Convolution(Module):
                  rng, weight_init="torch", **settings):
         name, rng = type(self).__name__, as_generator(rng)
         if min(in_channels, out_channels, groups) < 1 or in_channels % groups or out_channels % groups:
-            raise ValueError(f"{name}: wants at least one channel in and out, and groups that divide both, got {in_channels} "
-                             f"and {out_channels} channels, groups={groups}")
+            raise ValueError(f"{name}: wants at least one channel in and out, and groups that divide both, got "
+                             f"{in_channels} and {out_channels} channels, groups={groups}")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size = per_axis(name, "kernel_size", kernel_size, self.axes)
         self.settings = dict(stride=stride, padding=padding, dilation=dilation, groups=groups, **settings)

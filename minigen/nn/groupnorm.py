@@ -1,7 +1,7 @@
 r"""Group and instance normalisation: every example is normalised on its own, so training and evaluation do not differ.
 
-Y. Wu and K. He, "Group Normalization", 2018, arXiv:1803.08494. The C channels form G groups of C/G neighbours. With μ and
-v the mean and the variance over the positions and channels of one group in one example,
+Y. Wu and K. He, "Group Normalization", 2018, arXiv:1803.08494. The C channels form G groups of C/G neighbours. With
+μ and v the mean and the variance over the positions and channels of one group in one example,
 
     y = γ (x − μ) / √(v + ε) + β,                                                                                (1)
 
@@ -28,8 +28,8 @@ class GroupNorm(Module):
     Attributes:
         weight: γ, (features,), starts at one. bias: β, (features,), starts at zero. None without ``affine``.
 
-    Raises ValueError for groups that do not divide the features, an input whose last axis is not ``features`` long or that
-    has no axis of examples, and for groups of a single entry, which would all become zero.
+    Raises ValueError for groups that do not divide the features, an input whose last axis is not ``features`` long or
+    that has no axis of examples, and for groups of a single entry, which would all become zero.
     """
 
     def __init__(self, groups, features, eps=1e-5, affine=True):
@@ -44,8 +44,8 @@ class GroupNorm(Module):
         self.expect_features(x, self.features)
         N, S = x.shape[0], math.prod(x.shape[1:-1])
         if x.ndim < 2 or S * self.features <= self.groups:
-            raise ValueError(f"{self.label()} wants (N, …, {self.features}) with at least two entries in a group, got an "
-                             f"input of shape {x.shape}")
+            raise ValueError(f"{self.label()} wants (N, …, {self.features}) with at least two entries in a group, got "
+                             f"an input of shape {x.shape}")
         blocks = x.reshape((N, S, self.features))
         return normalize_groups(blocks, self.groups, self.eps, self.weight, self.bias).reshape(x.shape)       # Eq. (1)
 

@@ -6,7 +6,7 @@ sums are over the n = S · C/G entries of one block and one group:
     μ = Σ x / n,    v = Σ (x − μ)² / n,                                      one number per block and group,      (1)
     y = s x + t,    s = γ / √(v + ε),    t = β − s μ,                        one number per block and channel.    (2)
 
-(2) is γ (x − μ) / √(v + ε) + β with the products of small arrays done first. The layers differ in what they call a block:
+(2) is γ (x − μ) / √(v + ε) + β with the products of small arrays done first. The layers differ in what a block is:
 
     batch norm      B = 1,  S = all positions of all examples,  G = C
     group norm      B = N,  S = the positions of an example,    1 ≤ G ≤ C
@@ -118,7 +118,7 @@ moments.vjp(_moments_vjp)
 
 # ---- the normalisation -----------------------------------------------------------------------------------------------
 def steer(mu, v, eps, weight=None, bias=None):
-    """s and t of Eq. (2), of the shape of mu and v (B, C). weight γ and bias β (C,) count as one and zero if left out."""
+    """s and t of Eq. (2), of the shape of mu and v: (B, C). Left out, weight γ and bias β (C,) are one and zero."""
     s = 1 / sqrt(v + eps)
     s = s if weight is None else s * weight
     return s, -s * mu if bias is None else bias - s * mu

@@ -34,8 +34,8 @@ class Reweighted(Module):
 
     def __init__(self, layer):
         if not isinstance(getattr(layer, "weight", None), Parameter):
-            raise TypeError(f"{type(self).__name__}: wants a layer with a Parameter called weight, such as Linear or Conv2d, "
-                            f"got a {type(layer).__name__}")
+            raise TypeError(f"{type(self).__name__}: wants a layer with a Parameter called weight, such as Linear or "
+                            f"Conv2d, got a {type(layer).__name__}")
         self.layer = layer
 
     def effective_weight(self):

@@ -15,8 +15,8 @@ convolution stretches as the convolution does whose adjoint it is, and stores th
     v ← W u / ‖W u‖,    u ← Wᵀ v / ‖Wᵀ v‖,    σ ≈ vᵀ W u.                                                        (2)
 
 v and u tend to the left and right singular vectors of σ, the faster the larger the gap to the second singular value.
-The estimate is never above σ(W). Since the first-order change of vᵀ W u with v and u vanishes at its maximum, they count
-as constants in the derivative:
+The estimate is never above σ(W). Since the first-order change of vᵀ W u with v and u vanishes at its maximum, they
+count as constants in the derivative:
 
     ∂σ/∂W = v uᵀ,   so with Ḡ the cotangent of Ŵ,   W̄ = (Ḡ − ⟨Ḡ, Ŵ⟩ v uᵀ) / σ.                                   (3)
 

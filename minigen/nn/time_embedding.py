@@ -56,8 +56,8 @@ def sinusoidal_embedding(t, features, max_period=10_000.0):
     Raises ValueError for an odd number of features, or a period that is not above one.
     """
     if features < 2 or features % 2:
-        raise ValueError(f"sinusoidal_embedding: features come in pairs of a sine and a cosine, got {features}; use an even "
-                         "number")
+        raise ValueError(f"sinusoidal_embedding: features come in pairs of a sine and a cosine, got {features}; use an "
+                         "even number")
     if not max_period > 1:
         raise ValueError(f"sinusoidal_embedding: max_period must be above 1, got {max_period}")
     t, = lift(t)
@@ -80,8 +80,8 @@ class RandomFourierFeatures(Module):
 
     def __init__(self, in_features, features, scale=1.0, *, rng):
         if in_features < 1 or features < 2 or features % 2:
-            raise ValueError(f"RandomFourierFeatures: wants at least one feature in and an even number out, got {in_features} "
-                             f"and {features}")
+            raise ValueError("RandomFourierFeatures: wants at least one feature in and an even number out, got "
+                             f"{in_features} and {features}")
         self.in_features, self.features, self.scale = in_features, features, scale
         self.frequencies = Buffer(as_generator(rng).normal(0.0, scale, (in_features, features // 2)))
 
@@ -105,7 +105,8 @@ class TimeEmbedding(Module):
     def __init__(self, features, out_features, max_period=10_000.0, *, rng):
         rng = as_generator(rng)
         self.features, self.out_features, self.max_period = features, out_features, max_period
-        self.layers = Sequential(Linear(features, out_features, rng=rng), silu, Linear(out_features, out_features, rng=rng))
+        self.layers = Sequential(Linear(features, out_features, rng=rng), silu,
+                                 Linear(out_features, out_features, rng=rng))
 
     def forward(self, t):
         return self.layers(sinusoidal_embedding(t, self.features, self.max_period))

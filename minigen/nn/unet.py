@@ -2,7 +2,8 @@ r"""The U-Net of diffusion models: an image and a time in, an image out.
 
 O. Ronneberger, P. Fischer and T. Brox, 2015, arXiv:1505.04597, as made over by J. Ho, A. Jain and P. Abbeel, 2020,
 arXiv:2006.11239. On the way down, L levels look at ever coarser images; on the way up, each sees again what its level
-saw before, so that no detail has to pass the middle. With e the condition and [·, ·] the channels of two images together,
+saw before, so that no detail has to pass the middle. With e the condition and [·, ·] the channels of two images
+together,
 
     h_0 = conv(x)                                                                                                 (1)
     h_l = down(s_l),   s_l = block(h_{l−1}, e)               l = 1 … L: half the size, width w_l = base · m_l        (2)
@@ -12,14 +13,14 @@ saw before, so that no detail has to pass the middle. With e the condition and [
 
 A level may have several blocks in a row (each with its own s_l), and self-attention after each. All of them are told
 
-    e = time(t) + class(y),                                                                                       (6)
+    e = time(t) + class(k),                                                                                       (6)
 
 the sum of an embedding of the time and one of the class. Beside the K classes there is an embedding of "none", for
 classifier-free guidance (J. Ho and T. Salimans, 2022, arXiv:2207.12598).
 
 Differences from Ho et al.: every level ends with a halving, so that the middle is coarser than the last level; a skip
-is taken after each block only; dropout is off unless asked for; up is nearest-neighbour, then a convolution to the width
-of the level.
+is taken after each block only; the convolution that follows the nearest-neighbour doubling goes to the width of its
+level; dropout is off unless asked for.
 """
 import numpy as np
 
@@ -55,8 +56,8 @@ class UNet(Module):
     Attributes:
         no_label: K, the label that stands for "none"; None without classes.
 
-    Raises ValueError for sizes that do not fit, and for labels where there are no classes; IndexError for a label that is
-    neither a class nor K.
+    Raises ValueError for sizes that do not fit, and for labels where there are no classes; IndexError for a label that
+    is neither a class nor K.
     """
 
     def __init__(self, event_shape=(28, 28, 1), base=32, multipliers=(1, 2), blocks=1, attention=(14, 7), heads=1,
@@ -90,8 +91,8 @@ class UNet(Module):
         """The height of each level and of the middle. Raises ValueError for sizes that do not fit."""
         L = len(self.multipliers)
         if not L or blocks < 1 or len(self.event_shape) != 3:
-            raise ValueError(f"UNet: wants an event_shape (H, W, C), a level and a block at least, got {self.event_shape}, "
-                             f"multipliers {self.multipliers}, {blocks} blocks")
+            raise ValueError("UNet: wants an event_shape (H, W, C), a level and a block at least, got "
+                             f"{self.event_shape}, multipliers {self.multipliers}, {blocks} blocks")
         H, W, _ = self.event_shape
         if min(H, W) < 1 or H % 2 ** L or W % 2 ** L:
             raise ValueError(f"UNet: {L} levels halve H and W {L} times, so both must be multiples of {2 ** L}, got "

@@ -63,8 +63,8 @@ def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, padding_mode
 
     Args:
         stride, dilation: an int, or one for each of H and W.
-        padding: an int; (of H, of W); ((top, bottom), (left, right)); ``"valid"``: none; ``"same"``: so much, half of it
-            in front, that H′ = ⌈H / s⌉.
+        padding: an int; (of H, of W); ((top, bottom), (left, right)); ``"valid"``: none; ``"same"``: as much as makes
+            H′ = ⌈H / s⌉, half of it in front.
         groups: G, into which the channels of x and of y are divided; with G = C = O each channel has its own kernel.
         padding_mode: ``"zeros"``, or ``"reflect"``: mirrored at the outermost pixel, which is not repeated.
 
@@ -82,11 +82,13 @@ def conv2d_composite(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, pa
 def conv2d_transpose(y, w, b=None, stride=1, padding=0, dilation=1, groups=1, output_padding=0):
     """Transposed convolution: the adjoint of `conv2d` in x for the same w, plus b.
 
-        y (N, H′, W′, O), w (KH, KW, C/G, O), b (C,) → x (N, H, W, C),   H = s (H′ − 1) + d (KH − 1) + 1 − padding + output_padding
+        y (N, H′, W′, O), w (KH, KW, C/G, O), b (C,) → x (N, H, W, C),
+        H = s (H′ − 1) + d (KH − 1) + 1 − padding + output_padding
 
     Args:
         stride, padding, dilation, groups: of that convolution. Padding is cut off; ``"same"`` gives H = s H′.
-        output_padding: ≥ 0 and less than the stride. Where a stride > 1 leaves several H for one H′ it chooses among them.
+        output_padding: ≥ 0 and less than the stride: a convolution with stride s takes s different H to one H′; this
+            tells which of them to come back to.
 
     Raises ValueError if the channels do not fit, or no output is left.
     """
@@ -110,16 +112,17 @@ def conv2d_weight_grad(x, y, kernel_size, stride=1, padding=0, dilation=1, group
     kernel = per_axis(name, "kernel_size", kernel_size, 2)
     rows, cols = axes_over(name, x.shape[1:3], kernel, stride, padding, dilation)
     if y.shape[1:3] != (rows.Y, cols.Y):
-        raise ValueError(f"{name}: a kernel {kernel} makes {(rows.Y, cols.Y)} of the {x.shape[1:3]} of x {x.shape}, but y is "
+        raise ValueError(f"{name}: a kernel {kernel} takes x {x.shape} to (N, {rows.Y}, {cols.Y}, O), but y is "
                          f"{y.shape}; pass the stride, padding and dilation of the convolution")
     return _conv2d_weight_grad(x, y, rows, cols, groups)
 
 
 # ---- one dimension ---------------------------------------------------------------------------------------------------
 def conv1d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, padding_mode="zeros"):
-    """Convolution along a sequence: x (N, T, C), w (K, C/G, O), b (O,) → (N, T′, O). Arguments and errors as in `conv2d`.
+    """Convolution along a sequence: x (N, T, C), w (K, C/G, O), b (O,) → (N, T′, O).
 
-    ``padding`` may be a pair (before, after), or ``"causal"``: d (K − 1) in front, so that y[t] sees x[0] … x[t] alone.
+    Arguments and errors are those of `conv2d`, but two ints of ``padding`` are (before, after), and ``"causal"`` puts
+    d (K − 1) in front, so that with stride 1 y[t] sees nothing behind x[t].
     """
     return _over("conv1d", _flat(_conv2d), 1, x, w, b, stride, padding, dilation, groups, padding_mode)
 
@@ -155,12 +158,12 @@ def _operands(name, D, x, w, b, groups, adjoint=False):
     if x.ndim != D + 2 or w.ndim != D + 2:
         wanted = {1: ("(N, T, C)", "(K, C/G, O)"), 2: ("(N, H, W, C)", "(KH, KW, C/G, O)")}[D]
         raise ValueError(f"{name}: wants an input {wanted[0]} and a kernel {wanted[1]}, got {x.shape} and {w.shape}")
-    inner, O = w.shape[-2:]
-    _check_groups(name, groups, inner * groups, O)
-    takes, gives = (O, inner * groups) if adjoint else (inner * groups, O)
+    O, inner = w.shape[-1], w.shape[-2] * per_axis(name, "groups", groups, 1)[0]
+    _check_groups(name, groups, inner, O)
+    takes, gives = (O, inner) if adjoint else (inner, O)
     if x.shape[-1] != takes:
-        raise ValueError(f"{name}: the input {x.shape} has {x.shape[-1]} channels, but the kernel {w.shape} with groups={groups} "
-                         f"takes {takes}")
+        raise ValueError(f"{name}: the input {x.shape} has {x.shape[-1]} channels, but the kernel {w.shape} with "
+                         f"groups={groups} takes {takes}")
     if b is None:
         return x, w, 0
     b = lift(x, b)[1]

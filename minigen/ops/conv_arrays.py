@@ -17,7 +17,8 @@ stays in the cache. (3) is first split by *phase*, the remainder of p modulo s: 
 place of x and the kernel turned round (`Axis.phase`).
 
 **Few results from many channels** (one image from 64 features) would make long rows for short products. There the
-product comes first, Z[n, h, k, c] = Σ_o w[k, c, o] y[n, h, o], and then (3) adds KH·KW shifted slices of Z. With stride 1 there is one phase, so (2) can be turned into (3) as well.
+product comes first, Z[n, h, k, c] = Σ_o w[k, c, o] y[n, h, o], and then (3) adds KH·KW shifted slices of Z. With stride
+1 there is a single phase, so that (2) can be read as (3) too.
 """
 import math
 
@@ -132,8 +133,7 @@ def _turned(w):
 
 
 def _windows_as_rows(xp, x, rows, cols):
-    """Yield (images, lines, matrix): for each place of this piece of y, image by image and line by line, one row with
-    the K·K′·C numbers of x in its window."""
+    """Yield (images, lines, matrix), piece after piece of y; each row is the window of one place: K·K′·C numbers."""
     N, C = x.shape[0], x.shape[3]
     if rows.plain and cols.plain:                           # 1×1: x is that matrix
         yield slice(N), slice(rows.Y), x.reshape(N * rows.Y * cols.Y, C)
@@ -150,22 +150,21 @@ def _windows_as_rows(xp, x, rows, cols):
 
 
 def _windows(xp, x, rows, cols, images, lines):
-    """Yield (images, lines, view) for so many images and lines of y at a time: view[n, h, w, i, j, c] is what tap (i, j)
-    meets at the place (h, w)."""
+    """Yield (images, lines, view), so many at a time; view[n, h, w, i, j, c] is what tap (i, j) meets at (h, w)."""
     band = rows._replace(Y=lines)
     buffer = xp.zeros((images, band.span, cols.span, x.shape[3]), x.dtype)
     view = xp.lib.stride_tricks.sliding_window_view(buffer, (rows.reach, cols.reach), axis=(1, 2))
     view = view[:, ::rows.stride, ::cols.stride, :, ::rows.dilation, ::cols.dilation].transpose(0, 1, 2, 4, 5, 3)
-    into_cols, from_cols = _overlap(cols.start, cols.span, cols.X)
+    in_cols, of_cols = _overlap(cols.start, cols.span, cols.X)
     for n in range(0, x.shape[0], images):
         for h in range(0, rows.Y, lines):
-            source, last = x[n:n + images], min(h + lines, rows.Y)
-            into, of = _overlap(rows.start + rows.stride * h, band.span, rows.X)
+            source, stop = x[n:n + images], min(h + lines, rows.Y)
+            in_rows, of_rows = _overlap(rows.start + rows.stride * h, band.span, rows.X)
             piece = buffer[:source.shape[0]]
-            piece[:, :into.start] = 0                       # what an earlier band left there
-            piece[:, into.stop:] = 0
-            piece[:, into, into_cols] = source[:, of, from_cols]
-            yield slice(n, n + images), slice(h, last), view[:source.shape[0], :last - h]
+            piece[:, :in_rows.start] = 0                    # what an earlier band left there
+            piece[:, in_rows.stop:] = 0
+            piece[:, in_rows, in_cols] = source[:, of_rows, of_cols]
+            yield slice(n, n + images), slice(h, stop), view[:source.shape[0], :stop - h]
 
 
 def _overlap(start, length, X):

@@ -1,4 +1,4 @@
-r"""The geometry of windows that slide over an image: which places of x, taps of a kernel and places of y belong together.
+r"""The geometry of windows that slide over an image: which places of x, taps of a kernel and places of y meet.
 
 Along each axis tap k of the window at place h of y lies at the place
 
@@ -52,8 +52,8 @@ class Axis(NamedTuple):
 
             k = k₀ + m s/g,    h = (r − a − d k₀)/s + t − m d/g,    m = 0 … M − 1,                                  (2)
 
-        which is Eq. (1) again, with the phase in the place of y and y in the place of x: read with stride 1 and dilation
-        d/g, the taps in reverse order.
+        which is Eq. (1) again, with y in the place of x and t in the place of h: y is read with stride 1 and dilation
+        d/g, and the taps are in reverse order.
         """
         g, offset = math.gcd(self.stride, self.dilation), r - self.start
         step, dilation = self.stride // g, self.dilation // g
@@ -111,7 +111,7 @@ def _pairs(name, padding, D):
     per_side = isinstance(padding, (tuple, list)) and len(padding) == 2
     try:
         sides = ([padding] if D == 1 else padding) if per_side else (operator.index(padding),) * D
-        pairs = tuple(tuple(map(operator.index, side)) if isinstance(side, (tuple, list)) else (operator.index(side),) * 2
+        pairs = tuple(tuple(map(operator.index, side if isinstance(side, (tuple, list)) else (side, side)))
                       for side in sides)
     except TypeError:
         pairs = ()
@@ -132,8 +132,8 @@ def axes_over(name, sizes, kernel, stride, padding, dilation=1):
     for letter, X, K, s, (before, after), d in zip(LETTERS[len(sizes)], sizes, kernel, stride, padding, dilation):
         axis, room = Axis(X, K, 1, -before, s, d), before + X + after
         if K < 1 or axis.reach > room:
-            raise ValueError(f"{name}: along {letter} a kernel of {K} taps with dilation {d} reaches over {axis.reach} places, "
-                             f"but x has {X}, with padding {room}; use a smaller kernel (of 1 tap at least) or more padding")
+            raise ValueError(f"{name}: along {letter} a kernel of {K} taps with dilation {d} reaches over {axis.reach} "
+                             f"places, but x has {X}, with padding {room}; pad more, or use a smaller kernel (≥ 1 tap)")
         axes.append(axis._replace(Y=(room - axis.reach) // s + 1))
     return axes
 
@@ -149,8 +149,8 @@ def axes_under(name, sizes, kernel, stride, padding, dilation, output_padding):
     same, strides = padding == "same", per_axis(name, "stride", stride, D)
     extra = per_axis(name, "output_padding", output_padding, D, least=0)
     if any(e >= s or e and same for e, s in zip(extra, strides)):
-        raise ValueError(f"{name}: output_padding={output_padding!r} must be less than the stride {strides}, and 0 with "
-                         "padding 'same', which makes the output as many times larger as the stride says")
+        raise ValueError(f"{name}: output_padding={output_padding!r} must be less than the stride {strides}, and 0 "
+                         "with padding 'same', where the output is the input times the stride")
     full = [Y * s for Y, s in zip(sizes, strides)]
     strides, padding, dilation = explicit(name, full, kernel, strides, padding, dilation)
     axes = []
@@ -159,7 +159,7 @@ def axes_under(name, sizes, kernel, stride, padding, dilation, output_padding):
         if not same:
             axis = axis._replace(X=axis.span - before - after + extra[i])
         if min(K, Y, axis.X) < 1:
-            raise ValueError(f"{name}: along {LETTERS[D][i]} {Y} places and a kernel of {K} taps give {axis.X} places after "
-                             f"the padding {(before, after)} is cut off; use less padding, and no empty input or kernel")
+            raise ValueError(f"{name}: along {LETTERS[D][i]} {Y} places and a kernel of {K} taps give {axis.X} places "
+                             f"after the padding {(before, after)} is cut off; pad less, with a kernel and input ≥ 1")
         axes.append(axis)
     return axes

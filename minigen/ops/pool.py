@@ -2,8 +2,8 @@ r"""Pooling: the largest value, or the mean, of each window of an image (N, H, W
 
 With P(h) the places of x in the window at h (`minigen.ops.conv_geometry`), along one axis,
 
-    max:   y[h] = max_{p ∈ P(h)} x[p],      x̄[p] = Σ_{h: p ∈ P(h)} ȳ[h] [x[p] = y[h]] / #{q ∈ P(h): x[q] = y[h]}     (1)
-    mean:  y[h] = Σ_{p ∈ P(h)} x[p] / |P|,  x̄[p] = Σ_{h: p ∈ P(h)} ȳ[h] / |P|                                       (2)
+    max:   y[h] = max_{p ∈ P(h)} x[p],        x̄[p] = Σ_{h: p ∈ P(h), x[p] = y[h]} ȳ[h] / #{q ∈ P(h): x[q] = y[h]}   (1)
+    mean:  y[h] = Σ_{p ∈ P(h)} x[p] / |P|,    x̄[p] = Σ_{h: p ∈ P(h)} ȳ[h] / |P|                                     (2)
 
 In (1) ties share evenly, as in `mg.max`; the weights are piecewise constant, so x̄ is linear in ȳ, and its adjoint sums
 ȳ̄ over each window with the same weights. (2) is a convolution with one constant kernel. The mean over a whole image is
@@ -26,15 +26,16 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
         kernel_size, stride: an int, or one for each of H and W. The stride is the kernel's size unless given.
         padding: as in `conv2d`, and less than the kernel's size. It is never the largest.
 
-    Ties share the gradient evenly; PyTorch gives all of it to the first. Rows at the end that no window reaches are left
-    out. NaN passes through, without a gradient. Raises ValueError if the kernel is larger than the padded input.
+    Ties share the gradient evenly; PyTorch gives all of it to the first. Rows at the end that no window reaches do not
+    count. NaN passes through, without a gradient. Raises ValueError if the kernel is larger than the padded input, or a
+    window would hold padding alone.
     """
     x, kernel, stride = _operands("max_pool2d", x, kernel_size, stride)
     axes = axes_over("max_pool2d", x.shape[1:3], kernel, stride, padding)
     for letter, axis in zip("HW", axes):
         if axis.start <= -axis.K or axis.start + axis.span >= axis.X + axis.K:
-            raise ValueError(f"max_pool2d: along {letter} a window of {axis.K} lies in the padding alone and has no largest "
-                             f"value; pad less than {axis.K}")
+            raise ValueError(f"max_pool2d: along {letter} a window of {axis.K} lies in the padding alone and has no "
+                             f"largest value; pad less than {axis.K}")
     return _max_pool2d(x, *axes)
 
 

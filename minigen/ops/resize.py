@@ -12,8 +12,10 @@ in pixels of x (half-pixel centres: OpenCV's convention, and PyTorch's with ``al
 
 The matrices are small, two products with them resize a batch, and two with their transposes are the exact adjoint.
 
-**Pixel shuffle** (Shi et al., 2016, arXiv:1609.05158): y[n, r h + i, r w + j, c] = x[n, h, w, (c r + i) r + j]. No value
-changes; flows know its inverse as *squeeze* (Dinh et al., 2017, arXiv:1605.08803).
+**Pixel shuffle** (Shi et al., 2016, arXiv:1609.05158) only moves values; flows know its inverse as *squeeze* (Dinh et
+al., 2016, arXiv:1605.08803). With a factor r,
+
+    y[n, r h + i, r w + j, c] = x[n, h, w, (c r + i) r + j].                                                    (4)
 """
 import functools
 
@@ -35,8 +37,8 @@ def resize(x, size, mode="bilinear"):
 
     Args:
         size: the new H and W, an int or a pair.
-        mode: ``"bilinear"``, Eq. (3), or ``"nearest"``, Eq. (2) (PyTorch's ``"nearest-exact"``, and its ``"nearest"`` for a
-            whole multiple). Neither smooths before it makes an image smaller; `avg_pool2d` does.
+        mode: ``"bilinear"``, Eq. (3), or ``"nearest"``, Eq. (2): PyTorch's ``"nearest-exact"``, which for whole
+            multiples is its ``"nearest"`` too. Neither smooths before it makes an image smaller; `avg_pool2d` does.
 
     A NaN or an infinity spreads along its row and column. Raises ValueError for another mode, and for no pixels.
     """
@@ -70,7 +72,7 @@ def _matrix(X, Y, mode, dtype, home):
 
 # ---- pixel shuffle ---------------------------------------------------------------------------------------------------
 def pixel_shuffle(x, factor):
-    """Channels to space: (N, H, W, C r²) → (N, H r, W r, C) with r = ``factor``.
+    """Channels to space, Eq. (4): (N, H, W, C r²) → (N, H r, W r, C) with r = ``factor``.
 
     The r² channels of one result lie together, as in PyTorch. Raises ValueError if r² does not divide the channels.
     """
@@ -90,9 +92,9 @@ def pixel_unshuffle(x, factor):
     x, r = _images("pixel_unshuffle", x, factor)
     N, H, W, C = x.shape
     if H % r or W % r:
-        raise ValueError(f"pixel_unshuffle: H = {H} and W = {W} of x {x.shape} do not both divide by factor = {r}; pad or "
-                         "crop x first")
-    y = transpose(reshape(x, (N, H // r, r, W // r, r, C)), (0, 1, 3, 5, 2, 4))                   # (N, H/r, W/r, C, r, r)
+        raise ValueError(f"pixel_unshuffle: H = {H} and W = {W} of x {x.shape} do not both divide by factor = {r}; pad "
+                         "or crop x first")
+    y = transpose(reshape(x, (N, H // r, r, W // r, r, C)), (0, 1, 3, 5, 2, 4))                 # (N, H/r, W/r, C, r, r)
     return reshape(y, (N, H // r, W // r, C * r * r))
 
 

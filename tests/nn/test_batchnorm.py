@@ -76,7 +76,7 @@ def test_running_averages():
 def test_the_running_averages_tend_to_the_moments_of_the_data():
     """2,000 batches of 8 from N(3, 4) with m = 0.01, within 5 standard deviations: false-alarm rate 1e-6 each.
 
-    An average has m / (2 − m) of the variance of one batch's value, which is 4/8 for the mean and 2·4²/7 for the variance.
+    An average has m / (2 − m) of the variance of one batch's value: 4/8 for the mean and 2·4²/7 for the variance.
     """
     layer, rng = nn.BatchNorm(1, momentum=0.01), np.random.default_rng(0)
     for x in 3 + 2 * rng.standard_normal((2000, 8, 1)).astype(np.float32):
@@ -100,8 +100,10 @@ def test_evaluation_uses_the_running_averages_and_leaves_them_alone():
 def test_training_after_an_evaluation_leaves_its_graph_whole():
     layer, x = nn.BatchNorm(2), mg.tensor(np.eye(2), requires_grad=True)
     out = layer.eval()(x)
-    layer.train()(x)
-    assert mg.grad(out, x, mg.ones((2, 2))).shape == (2, 2)
+    layer.train()(x + 3)
+    gradients = mg.grad(out, [x, layer.weight, layer.bias], mg.ones((2, 2)))
+    for ours, expected in zip(gradients, (1, 1, 2)):                     # μ_run = 0 and v_run = 1, as they were
+        np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-4)
 
 
 def test_two_batches_before_one_backward():
@@ -129,7 +131,8 @@ def test_without_weight_and_bias():
 def test_conditional_value_takes_each_examples_own_class(lead):
     layer, values = fitted(nn.ConditionalBatchNorm(2, classes=3))
     x, labels = np.random.default_rng(0).standard_normal((*lead, 2)), np.array([0, 2, 2, 1])
-    gamma, beta = (values[f"{name}.weight"][labels].reshape(4, *[1] * (len(lead) - 1), 2) for name in ("weight", "bias"))
+    ones = [1] * (len(lead) - 1)
+    gamma, beta = (values[f"{name}.weight"][labels].reshape(4, *ones, 2) for name in ("weight", "bias"))
     expected = gamma * formula(x, 1, 0) + beta
     np.testing.assert_allclose(layer(mg.tensor(x), mg.tensor(labels)).numpy(), expected, rtol=1e-5, atol=1e-5)
 
@@ -158,9 +161,9 @@ def test_conditional_gradients():
 # ---- bad input, and the second oracle --------------------------------------------------------------------------------
 def test_bad_input():
     layer = nn.BatchNorm(4)
-    with pytest.raises(ValueError, match=r"BatchNorm\(4\) wants 4 features on the last axis, got an input of shape \(4, 3\)"):
+    with pytest.raises(ValueError, match=r"BatchNorm\(4\) wants 4 features on the last axis, got .* shape \(4, 3\)"):
         layer(mg.zeros((4, 3)))
-    with pytest.raises(ValueError, match=r"BatchNorm\(4\) wants at least two entries .* got 1: an input of 1 × 4; use .*eval"):
+    with pytest.raises(ValueError, match=r"BatchNorm\(4\) wants at least two .* got 1: an input of 1 × 4; use .*eval"):
         layer(mg.zeros((1, 4)))
     layer.eval()(mg.zeros((1, 4)))
     with pytest.raises(ValueError, match="at least one feature, got 0"):
@@ -171,8 +174,8 @@ def test_bad_input():
 
 def test_bad_labels():
     layer = nn.ConditionalBatchNorm(4, classes=3)
-    with pytest.raises(ValueError, match=r"ConditionalBatchNorm\(4, classes=3\) wants one label per example: x is \(2, 4\), "
-                                         r"the labels \(3,\)"):
+    with pytest.raises(ValueError, match=r"ConditionalBatchNorm\(4, classes=3\) wants one label per example: x is "
+                                         r"\(2, 4\), the labels \(3,\)"):
         layer(mg.zeros((2, 4)), mg.tensor([0, 1, 2]))
     with pytest.raises(IndexError, match="knows the symbols 0 to 2, got some from 0 to 3"):
         layer(mg.zeros((2, 4)), mg.tensor([0, 3]))

@@ -30,7 +30,8 @@ def test_value(groups, size, lead):
     np.testing.assert_allclose(layer(mg.tensor(x)).numpy(), formula(x, groups, gamma, beta), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("shape, groups", [((2, 2, 2, 4), 2), ((2, 3, 2), 1), ((2, 3, 2), 2), ((3, 4), 2), ((0, 2, 2), 1)])
+@pytest.mark.parametrize("shape, groups", [((2, 2, 2, 4), 2), ((2, 3, 2), 1), ((2, 3, 2), 2), ((3, 4), 2),
+                                           ((0, 2, 2), 1)])
 def test_gradients_with_respect_to_everything(shape, groups):
     layer = nn.GroupNorm(groups, shape[-1], eps=0.1)
 
@@ -73,9 +74,11 @@ def test_an_example_does_not_see_its_neighbours_and_eval_changes_nothing():
     (lambda: nn.GroupNorm(3, 4), "GroupNorm: wants the 4 features in groups of equal size, got 3 groups"),
     (lambda: nn.GroupNorm(0, 4), "got 0 groups"),
     (lambda: nn.InstanceNorm(0), "InstanceNorm: wants the 0 features"),
-    (lambda: nn.GroupNorm(2, 4)(mg.zeros((2, 3))), r"GroupNorm\(2, 4\) wants 4 features on the last axis, got .* \(2, 3\)"),
+    (lambda: nn.GroupNorm(2, 4)(mg.zeros((2, 3))),
+     r"GroupNorm\(2, 4\) wants 4 features on the last axis, got .* \(2, 3\)"),
     (lambda: nn.GroupNorm(2, 4)(mg.zeros(4)), r"GroupNorm\(2, 4\) wants \(N, …, 4\) .* shape \(4,\)"),
-    (lambda: nn.InstanceNorm(4)(mg.zeros((2, 1, 4))), r"InstanceNorm\(4\) wants .* two entries in a group, .* \(2, 1, 4\)"),
+    (lambda: nn.InstanceNorm(4)(mg.zeros((2, 1, 4))),
+     r"InstanceNorm\(4\) wants .* two entries in a group, .* \(2, 1, 4\)"),
 ])
 def test_bad_input(make, message):
     with pytest.raises(ValueError, match=message):

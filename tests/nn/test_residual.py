@@ -61,7 +61,8 @@ def test_dropout_in_training_alone():
 
 
 @pytest.mark.parametrize("features, condition, message", [
-    (3, None, r"ResidualBlock\(2, 2, condition_features=3\) wants a condition of shape \(4, 3\) beside x \(4, 3, 3, 2\), got None"),
+    (3, None, r"ResidualBlock\(2, 2, condition_features=3\) wants a condition of shape \(4, 3\) beside x "
+              r"\(4, 3, 3, 2\), got None"),
     (3, (4, 2), r"of shape \(4, 3\) .* got \(4, 2\)"),
     (3, (1, 3), r"of shape \(4, 3\) .* got \(1, 3\)"),
     (0, (4, 3), r"ResidualBlock\(2, 2\) wants a condition of shape None .* got \(4, 3\)"),
@@ -75,5 +76,5 @@ def test_bad_conditions(features, condition, message):
 def test_bad_sizes():
     with pytest.raises(ValueError, match="GroupNorm: wants the 6 features in groups of equal size, got 4 groups"):
         nn.ResidualBlock(6, 8, groups=4, rng=0)
-    with pytest.raises(ValueError, match=r"ResidualBlock\(2, 2\) wants 2 features on the last axis, got .* \(1, 3, 3, 4\)"):
+    with pytest.raises(ValueError, match=r"ResidualBlock\(2, 2\) wants 2 features on the last axis, .* \(1, 3, 3, 4\)"):
         nn.ResidualBlock(2, 2, groups=1, rng=0)(mg.zeros((1, 3, 3, 4)))

@@ -12,7 +12,8 @@ from minigen.training.optim import Adam
 pytestmark = pytest.mark.usefixtures("backend")
 
 
-@pytest.mark.parametrize("make, fan_in", [(lambda: nn.Linear(50, 200, rng=0), 50), (lambda: nn.Conv2d(4, 300, 3, rng=0), 36)])
+@pytest.mark.parametrize("make, fan_in", [(lambda: nn.Linear(50, 200, rng=0), 50),
+                                          (lambda: nn.Conv2d(4, 300, 3, rng=0), 36)])
 def test_the_stored_weight_has_deviation_one_and_the_effective_one_that_of_he(make, fan_in):
     """10,000 draws or more: mean of squares within 5 standard errors, false-alarm rate 1e-6."""
     layer = nn.EqualizedLR(make(), rng=0)
@@ -41,7 +42,7 @@ def test_gradients():
 
 
 def test_adam_moves_every_layer_at_one_rate_relative_to_its_size():
-    """The first step of Adam is lr · sign: |Δŵ| / c = lr for any fan_in, where He's start has |Δw| / c = lr √(fan_in / 2)."""
+    """The first step of Adam is lr · sign, so |Δŵ| / c = lr for any fan_in; He's start has lr √(fan_in / 2)."""
     for fan_in in (4, 400):
         layer = nn.EqualizedLR(nn.Linear(fan_in, 2, rng=0), rng=0)
         before = layer.effective_weight().numpy()
@@ -60,7 +61,7 @@ def test_what_is_saved_is_the_stored_weight():
 
 
 def test_bad_input():
-    with pytest.raises(TypeError, match="EqualizedLR: wants a layer with a Parameter called weight, .* got a Sequential"):
+    with pytest.raises(TypeError, match="EqualizedLR: wants a layer with a Parameter called weight, .* a Sequential"):
         nn.EqualizedLR(nn.Sequential(), rng=0)
     with pytest.raises(ValueError, match="fans: a weight has at least two axes"):
         nn.EqualizedLR(nn.LayerNorm(3), rng=0)

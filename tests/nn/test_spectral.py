@@ -15,7 +15,8 @@ def matrix(layer):
 
 
 LAYERS = [lambda: nn.Linear(7, 5, rng=0), lambda: nn.Linear(3, 9, rng=0), lambda: nn.Conv2d(2, 6, 3, rng=0),
-          lambda: nn.ConvTranspose2d(6, 2, 3, rng=0), lambda: nn.Conv1d(2, 3, 3, rng=0), lambda: nn.Embedding(4, 3, rng=0)]
+          lambda: nn.ConvTranspose2d(6, 2, 3, rng=0), lambda: nn.Conv1d(2, 3, 3, rng=0),
+          lambda: nn.Embedding(4, 3, rng=0)]
 
 
 @pytest.mark.parametrize("make", LAYERS)
@@ -24,8 +25,8 @@ def test_the_largest_singular_value_becomes_one(make):
     effective = layer.effective_weight().numpy()
     values = np.linalg.svd(effective.reshape(-1, effective.shape[-1]), compute_uv=False)
     assert abs(values[0] - 1) < 1e-4
-    np.testing.assert_allclose(effective * np.linalg.svd(matrix(layer), compute_uv=False)[0], layer.layer.weight.numpy(),
-                               rtol=1e-3, atol=1e-5)
+    sigma = np.linalg.svd(matrix(layer), compute_uv=False)[0]
+    np.testing.assert_allclose(sigma * effective, layer.layer.weight.numpy(), rtol=1e-3, atol=1e-5)
 
 
 def test_the_state_tends_to_the_singular_vectors_one_step_a_call():
@@ -102,6 +103,14 @@ def test_two_batches_before_one_backward():
     layer = nn.SpectralNorm(nn.Linear(3, 1, rng=0), rng=0)
     (mg.sum(layer(mg.ones((2, 3)))) - mg.sum(layer(mg.zeros((2, 3))))).backward()
     assert np.isfinite(layer.layer.weight.grad.numpy()).all() and layer.layer.weight.grad.shape == (3, 1)
+
+
+def test_training_after_an_evaluation_leaves_its_graph_whole():
+    layer = nn.SpectralNorm(nn.Linear(3, 2, rng=0), warm_up=1, rng=0)
+    out = layer.eval()(mg.ones((1, 3)))
+    expected = mg.grad(layer(mg.ones((1, 3))), layer.layer.weight, mg.tensor([[1.0, 2.0]])).numpy()
+    layer.train()(mg.ones((1, 3)))
+    np.testing.assert_array_equal(mg.grad(out, layer.layer.weight, mg.tensor([[1.0, 2.0]])).numpy(), expected)
 
 
 def test_a_critic_of_such_layers_stretches_no_distance():

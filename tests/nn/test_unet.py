@@ -52,8 +52,9 @@ def test_shape_dtype_and_start_on_digits():
     assert y.shape == (2, 28, 28, 1) and y.dtype == np.float32 and (y.numpy() == 0).all()
 
 
-@pytest.mark.parametrize("settings", [{"blocks": 2}, {"multipliers": (1,), "attention": ()}, {"multipliers": (2, 1), "groups": 1},
-                                      {"out_channels": 2}, {"heads": 2}, {"event_shape": (4, 8, 3)}, {"dropout": 0.2}])
+@pytest.mark.parametrize("settings", [{"blocks": 2}, {"multipliers": (1,), "attention": ()},
+                                      {"multipliers": (2, 1), "groups": 1}, {"out_channels": 2}, {"heads": 2},
+                                      {"event_shape": (4, 8, 3)}, {"dropout": 0.2}])
 def test_other_sizes(settings):
     net = tiny(**settings)
     y = net(mg.tensor(draw(2, *net.event_shape)), mg.tensor([3, 4]))
@@ -127,7 +128,8 @@ X = (2, 4, 4, 1)
 
 
 @pytest.mark.parametrize("settings, message", [
-    ({"event_shape": (6, 4, 1)}, r"UNet: 2 levels halve H and W 2 times, so both must be multiples of 4, got \(6, 4, 1\)"),
+    ({"event_shape": (6, 4, 1)},
+     r"UNet: 2 levels halve H and W 2 times, so both must be multiples of 4, got \(6, 4, 1\)"),
     ({"attention": (3,)}, r"UNet: attention at the heights \(3,\), but the images are \[4, 2, 1\] high"),
     ({"event_shape": (4, 4)}, r"wants an event_shape \(H, W, C\), .* got \(4, 4\)"),
     ({"blocks": 0}, "a block at least, .* 0 blocks"),
@@ -140,8 +142,8 @@ def test_bad_sizes(settings, message):
 
 
 @pytest.mark.parametrize("inputs, error, message", [
-    (((2, 8, 8, 1), [1, 2]), ValueError, r"UNet\(\(4, 4, 1\), .*\) wants images \(N, 4, 4, 1\) and one time for each, got x "
-                                         r"\(2, 8, 8, 1\) and t \(2,\)"),
+    (((2, 8, 8, 1), [1, 2]), ValueError, r"UNet\(\(4, 4, 1\), .*\) wants images \(N, 4, 4, 1\) and one time for each, "
+                                         r"got x \(2, 8, 8, 1\) and t \(2,\)"),
     ((X, [1]), ValueError, r"got x \(2, 4, 4, 1\) and t \(1,\)"),
     ((X, [1, 2], [0]), ValueError, r"one label per image, got x \(2, 4, 4, 1\) and labels \(1,\)"),
     ((X, [1, 2], [0, 4]), IndexError, "knows the symbols 0 to 3, got some from 0 to 4"),

@@ -1,4 +1,4 @@
-"""Convolutions against naive loops and PyTorch; that they close under their adjoints to third order; what is refused."""
+"""Convolutions against naive loops and PyTorch; closed under their adjoints to third order; what is refused."""
 import itertools
 
 import hypothesis.strategies as st
@@ -41,8 +41,8 @@ def convolutions(draw, even=False):
     least = [d * (k - 1) + 1 - sum(p) for d, k, p in zip(dilation, kernel, padding)]
     size = [max(1, n) + number(0, 5) for n in least]
     rng = np.random.default_rng(number(0, 2**16))
-    return (rng.standard_normal((number(0, 3), *size, C)), rng.standard_normal((*kernel, C // G, O)), rng.standard_normal(O),
-            dict(stride=(number(1, 3), number(1, 3)), dilation=dilation, padding=padding, groups=G))
+    x, w, b = (rng.standard_normal(shape) for shape in ((number(0, 3), *size, C), (*kernel, C // G, O), O))
+    return x, w, b, dict(stride=(number(1, 3), number(1, 3)), dilation=dilation, padding=padding, groups=G)
 
 
 def room(x, w, chosen):
@@ -52,7 +52,7 @@ def room(x, w, chosen):
 
 
 # ---- values ----------------------------------------------------------------------------------------------------------
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(convolutions())
 def test_conv2d_and_its_adjoints_against_loops(backend, drawn):
     x, w, b, chosen = drawn
@@ -69,7 +69,7 @@ def test_conv2d_and_its_adjoints_against_loops(backend, drawn):
     np.testing.assert_allclose(np.sum(w_bar.numpy() * v), np.sum(c * naive(x, v, **chosen)), atol=1e-9)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(convolutions(even=True))                                                    # PyTorch pads both sides alike
 def test_conv2d_and_its_adjoints_against_torch(backend, drawn):
     torch = pytest.importorskip("torch")
@@ -86,15 +86,19 @@ def test_conv2d_and_its_adjoints_against_torch(backend, drawn):
     for ours, theirs, order in zip(mg.grad(y, leaves, c), (xt, wt, bt), ((0, 2, 3, 1), (2, 3, 1, 0), (0,))):
         np.testing.assert_allclose(ours.numpy(), theirs.grad.numpy().transpose(order), atol=1e-12)
     if len(x) == 0:
-        return                                                                    # PyTorch has no transposed convolution of nothing
+        return                                                       # PyTorch has no transposed convolution of nothing
+    ct = torch.tensor(c.transpose(0, 3, 1, 2))
     arguments = chosen["stride"], (top, left), room(x, w, chosen), chosen["groups"], chosen["dilation"]
-    theirs = torch.nn.functional.conv_transpose2d(torch.tensor(c.transpose(0, 3, 1, 2)), wt, None, *arguments).detach().numpy()
+    theirs = torch.nn.functional.conv_transpose2d(ct, wt, None, *arguments).detach().numpy()
     ours = mg.conv2d_transpose(mg.tensor(c), mg.tensor(w), output_padding=room(x, w, chosen), **chosen)
     np.testing.assert_allclose(ours.numpy(), theirs.transpose(0, 2, 3, 1), atol=1e-12)
 
 
-@pytest.mark.parametrize("padding, pairs", [("valid", ((0, 0), (0, 0))), ("same", ((2, 2), (0, 1))), (2, ((2, 2), (2, 2))),
-                                            ((1, 2), ((1, 1), (2, 2))), (((1, 0), (2, 1)), ((1, 0), (2, 1)))], ids=str)
+PADDINGS = {"valid": ((0, 0), (0, 0)), "same": ((2, 2), (0, 1)), 2: ((2, 2), (2, 2)), (1, 2): ((1, 1), (2, 2)),
+            ((1, 0), (2, 1)): ((1, 0), (2, 1))}
+
+
+@pytest.mark.parametrize("padding, pairs", PADDINGS.items(), ids=str)
 @pytest.mark.parametrize("mode", ["zeros", "reflect"])
 def test_padding(padding, pairs, mode):
     x, w = normal(2, 5, 6, 2), normal(3, 2, 2, 3)
@@ -112,7 +116,8 @@ def test_same_with_a_stride_divides_the_size():
 
 def test_a_transposed_convolution_adds_its_bias():
     y, w, b = normal(2, 3, 3, 4), normal(2, 2, 3, 4), normal(3)
-    with_bias, without = (mg.conv2d_transpose(mg.tensor(y), mg.tensor(w), bias, 3).numpy() for bias in (mg.tensor(b), None))
+    with_bias, without = (mg.conv2d_transpose(mg.tensor(y), mg.tensor(w), bias, 3).numpy()
+                          for bias in (mg.tensor(b), None))
     assert with_bias.shape == (2, 8, 8, 3)
     np.testing.assert_allclose(with_bias, without + b, atol=1e-12)
     np.testing.assert_allclose(with_bias[:, 2::3], np.broadcast_to(b, (2, 2, 8, 3)))          # rows that no tap reaches
@@ -120,7 +125,8 @@ def test_a_transposed_convolution_adds_its_bias():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_dtypes_are_kept(dtype):
-    x, w, b = (mg.tensor(normal(*shape), requires_grad=True, dtype=dtype) for shape in ((2, 5, 5, 2), (3, 3, 2, 4), (4,)))
+    shapes = (2, 5, 5, 2), (3, 3, 2, 4), (4,)
+    x, w, b = (mg.tensor(normal(*shape), requires_grad=True, dtype=dtype) for shape in shapes)
     for y in (mg.conv2d(x, w, b, 2, 1), mg.conv2d(x, w), mg.conv2d(x, w[:, :, :1, :2], None, groups=2)):
         assert y.dtype == dtype
         assert all(g.dtype == dtype for g in mg.grad(y, [x, w], y))
@@ -185,7 +191,7 @@ def test_fused_equals_composite_to_second_order(backend, drawn):
         rng, leaves = np.random.default_rng(0), [leaf(a) for a in (x, w, b)]
         y = f(*leaves, **chosen)
         first = mg.grad(y, leaves, rng.standard_normal(y.shape), create_graph=True)
-        total = sum((mg.sum(g * mg.tensor(rng.standard_normal(g.shape))) for g in first), start=mg.tensor(np.float64(0)))
+        total = sum((mg.sum(g * mg.tensor(rng.standard_normal(g.shape))) for g in first), start=leaf(0))
         results.append([y, *first, *mg.grad(total, leaves)])
     for a, b in zip(*results):
         assert a.shape == b.shape and a.dtype == b.dtype
@@ -210,7 +216,7 @@ def test_third_derivatives_close_under_the_adjoints(op, groups, channels):
     f = TRILINEAR[op](*leaves, chosen)
     for direction in directions:
         gradients = mg.grad(f, leaves, create_graph=True)
-        f = sum((mg.sum(g * mg.tensor(d)) for g, d in zip(gradients, direction)), start=mg.tensor(np.float64(0)))
+        f = sum((mg.sum(g * mg.tensor(d)) for g, d in zip(gradients, direction)), start=leaf(0))
     chosen = dict(chosen, stride=(2, 2))
     expected = sum(np.sum(naive(a[0], b[1], **chosen) * c[2]) for a, b, c in itertools.permutations(directions))
     assert f.item() == pytest.approx(expected, rel=1e-10)
@@ -226,7 +232,8 @@ def test_a_gradient_penalty_has_its_second_derivative():
 
 
 # ---- one dimension ---------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("padding, pair", [(0, (0, 0)), (2, (2, 2)), ((1, 3), (1, 3)), ("same", (2, 2)), ("causal", (4, 0))], ids=str)
+@pytest.mark.parametrize("padding, pair", [(2, (2, 2)), ((1, 3), (1, 3)), ("same", (2, 2)), ("causal", (4, 0))],
+                         ids=str)
 @pytest.mark.parametrize("groups", [1, 2])
 def test_conv1d_against_loops(padding, pair, groups):
     x, w, b = normal(2, 7, 4), normal(3, 4 // groups, 2), normal(2)
@@ -240,18 +247,20 @@ def test_conv1d_against_torch():
     x, w, b, y = normal(2, 9, 4), normal(3, 2, 6), normal(6), normal(2, 4, 6)
     xt, wt, yt = (torch.tensor(a.transpose(order)) for a, order in ((x, (0, 2, 1)), (w, (2, 1, 0)), (y, (0, 2, 1))))
     theirs = torch.nn.functional.conv1d(xt, wt, torch.tensor(b), 2, 1, 2, 2).numpy().transpose(0, 2, 1)
-    np.testing.assert_allclose(mg.conv1d(mg.tensor(x), mg.tensor(w), mg.tensor(b), 2, 1, 2, 2).numpy(), theirs, atol=1e-12)
+    ours = mg.conv1d(mg.tensor(x), mg.tensor(w), mg.tensor(b), 2, 1, 2, 2)
+    np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-12)
     theirs = torch.nn.functional.conv_transpose1d(yt, wt, None, 2, 1, 1, 2, 2).numpy().transpose(0, 2, 1)
     ours = mg.conv1d_transpose(mg.tensor(y), mg.tensor(w), None, 2, 1, 2, 2, 1)
     np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-12)
 
 
-@pytest.mark.parametrize("chosen", [dict(padding="causal", dilation=2), dict(stride=2, padding=(1, 0), groups=2)], ids=str)
+@pytest.mark.parametrize("chosen", [dict(padding="causal", dilation=2), dict(stride=2, padding=(1, 0), groups=2)],
+                         ids=str)
 def test_gradients_in_one_dimension(chosen):
-    C = 2 // chosen.get("groups", 1)
-    assert_gradients(lambda x, w, b: mg.conv1d(x * x, w, b, **chosen), normal(2, 5, 2), normal(2, C, 2), normal(2))
+    w, b = normal(2, 2 // chosen.get("groups", 1), 2), normal(2)
+    assert_gradients(lambda x, w, b: mg.conv1d(x * x, w, b, **chosen), normal(2, 5, 2), w, b)
     chosen = dict(chosen, padding=(0, 1))
-    assert_gradients(lambda y, w, b: mg.conv1d_transpose(y * y, w, b, **chosen), normal(2, 3, 2), normal(2, C, 2), normal(2))
+    assert_gradients(lambda y, w, b: mg.conv1d_transpose(y * y, w, b, **chosen), normal(2, 3, 2), w, b)
 
 
 def test_causal_padding_never_looks_ahead():
@@ -276,51 +285,57 @@ def zeros(*shape):
     return mg.zeros(shape)
 
 
+def on_image(op, *arguments, **chosen):
+    """The op called with x (1, 5, 5, 2) and w (3, 3, 2, 4), or with what it takes for x."""
+    C = 4 if op is mg.conv2d_transpose else 2
+    return lambda: op(zeros(1, 5, 5, C), zeros(3, 3, 2, 4), *arguments, **chosen)
+
+
 REFUSED = {
     r"conv2d: wants an input \(N, H, W, C\) and a kernel \(KH, KW, C/G, O\), got \(5, 5, 2\) and \(3, 3, 2, 4\)":
         lambda: mg.conv2d(zeros(5, 5, 2), zeros(3, 3, 2, 4)),
     r"conv2d: the input \(1, 5, 5, 3\) has 3 channels, but the kernel \(3, 3, 2, 4\) with groups=1 takes 2":
         lambda: mg.conv2d(zeros(1, 5, 5, 3), zeros(3, 3, 2, 4)),
-    r"conv2d: groups=3 must divide the channels, which are 6 of x and 4 of y":
-        lambda: mg.conv2d(zeros(1, 5, 5, 6), zeros(3, 3, 2, 4), groups=3),
-    r"conv2d: groups must be an int ≥ 1, got 0": lambda: mg.conv2d(zeros(1, 5, 5, 6), zeros(3, 3, 6, 4), groups=0),
-    r"conv2d: the kernel \(3, 3, 2, 4\) with groups=1 wants a bias \(4,\), got \(2,\)":
-        lambda: mg.conv2d(zeros(1, 5, 5, 2), zeros(3, 3, 2, 4), zeros(2)),
+    r"conv2d: groups=3 must divide the channels, which are 6 of x and 4 of y": on_image(mg.conv2d, groups=3),
+    r"conv2d: groups must be an int ≥ 1, got 0": on_image(mg.conv2d, groups=0),
+    r"conv2d: groups must be an int ≥ 1, got None": on_image(mg.conv2d, groups=None),
+    r"conv2d: the kernel \(3, 3, 2, 4\) with groups=1 wants a bias \(4,\), got \(2,\)": on_image(mg.conv2d, [1.0, 2]),
     r"conv2d: along H a kernel of 3 taps with dilation 2 reaches over 5 places, but x has 2, with padding 4":
         lambda: mg.conv2d(zeros(1, 2, 9, 2), zeros(3, 3, 2, 4), None, 1, 1, 2),
     r"conv2d: along W a kernel of 3 taps with dilation 1 reaches over 3 places, but x has 2":
         lambda: mg.conv2d(zeros(1, 9, 2, 2), zeros(3, 3, 2, 4)),
     r"conv2d: along H a kernel of 0 taps": lambda: mg.conv2d(zeros(1, 9, 2, 2), zeros(0, 1, 2, 4)),
-    r"conv2d: stride must be an int ≥ 1 or 2 of them, got 0": lambda: mg.conv2d(zeros(1, 5, 5, 2), zeros(3, 3, 2, 4), None, 0),
-    r"conv2d: dilation must be an int ≥ 1 or 2 of them, got \(1, -1\)":
-        lambda: mg.conv2d(zeros(1, 5, 5, 2), zeros(3, 3, 2, 4), dilation=(1, -1)),
-    r"conv2d: padding='full' is none of 'valid', 'same'": lambda: mg.conv2d(zeros(1, 5, 5, 2), zeros(3, 3, 2, 4), padding="full"),
-    r"conv2d: padding_mode 'mirror' is none of": lambda: mg.conv2d(zeros(1, 5, 5, 2), zeros(3, 3, 2, 4), padding_mode="mirror"),
-    r"can reflect 2 elements at most, not \(3, 3\)":
-        lambda: mg.conv2d(zeros(1, 3, 5, 2), zeros(3, 3, 2, 4), padding=3, padding_mode="reflect"),
+    r"conv2d: stride must be an int ≥ 1 or 2 of them, got 0": on_image(mg.conv2d, None, 0),
+    r"conv2d: dilation must be an int ≥ 1 or 2 of them, got \(1, -1\)": on_image(mg.conv2d, dilation=(1, -1)),
+    r"conv2d: padding='full' is none of 'valid', 'same'": on_image(mg.conv2d, padding="full"),
+    r"conv2d: padding_mode 'mirror' is none of": on_image(mg.conv2d, padding_mode="mirror"),
+    r"can reflect 4 elements at most, not \(5, 5\)": on_image(mg.conv2d, padding=5, padding_mode="reflect"),
     r"conv2d_transpose: the input \(1, 5, 5, 2\) has 2 channels, but the kernel \(3, 3, 2, 4\) with groups=1 takes 4":
         lambda: mg.conv2d_transpose(zeros(1, 5, 5, 2), zeros(3, 3, 2, 4)),
     r"conv2d_transpose: the kernel \(3, 3, 2, 4\) with groups=2 wants a bias \(4,\), got \(2,\)":
-        lambda: mg.conv2d_transpose(zeros(1, 5, 5, 4), zeros(3, 3, 2, 4), zeros(2), groups=2),
+        on_image(mg.conv2d_transpose, [1.0, 2], groups=2),
     r"conv2d_transpose: output_padding=2 must be less than the stride \(2, 2\)":
-        lambda: mg.conv2d_transpose(zeros(1, 5, 5, 4), zeros(3, 3, 2, 4), None, 2, output_padding=2),
+        on_image(mg.conv2d_transpose, None, 2, output_padding=2),
     r"conv2d_transpose: output_padding=1 .* and 0 with padding 'same'":
-        lambda: mg.conv2d_transpose(zeros(1, 5, 5, 4), zeros(3, 3, 2, 4), None, 2, "same", output_padding=1),
-    r"conv2d_transpose: along H 1 places and a kernel of 3 taps give -1 places after the padding \(2, 2\) is cut off":
-        lambda: mg.conv2d_transpose(zeros(1, 1, 5, 4), zeros(3, 3, 2, 4), None, 1, 2),
+        on_image(mg.conv2d_transpose, None, 2, "same", output_padding=1),
+    r"conv2d_transpose: along H 5 places and a kernel of 3 taps give -1 places after the padding \(4, 4\) is cut off":
+        on_image(mg.conv2d_transpose, None, 1, 4),
     r"conv2d_transpose: along W 0 places": lambda: mg.conv2d_transpose(zeros(1, 1, 0, 4), zeros(3, 3, 2, 4)),
     r"conv2d_weight_grad: wants x \(N, H, W, C\) and y \(N, H′, W′, O\), got \(1, 5, 5, 2\) and \(2, 3, 3, 4\)":
         lambda: mg.conv2d_weight_grad(zeros(1, 5, 5, 2), zeros(2, 3, 3, 4), 3),
-    r"conv2d_weight_grad: a kernel \(2, 2\) makes \(4, 4\) of .* but y is \(1, 3, 3, 4\)":
+    r"conv2d_weight_grad: a kernel \(2, 2\) takes x \(1, 5, 5, 2\) to \(N, 4, 4, O\), but y is \(1, 3, 3, 4\)":
         lambda: mg.conv2d_weight_grad(zeros(1, 5, 5, 2), zeros(1, 3, 3, 4), 2),
-    r"conv2d_weight_grad: groups=3 must divide": lambda: mg.conv2d_weight_grad(zeros(1, 5, 5, 2), zeros(1, 3, 3, 4), 3, groups=3),
+    r"conv2d_weight_grad: groups=3 must divide":
+        lambda: mg.conv2d_weight_grad(zeros(1, 5, 5, 2), zeros(1, 3, 3, 4), 3, groups=3),
     r"conv1d: wants an input \(N, T, C\) and a kernel \(K, C/G, O\), got \(1, 5, 5, 2\) and \(3, 2, 4\)":
         lambda: mg.conv1d(zeros(1, 5, 5, 2), zeros(3, 2, 4)),
     r"conv1d: along T a kernel of 6 taps with dilation 1 reaches over 6 places, but x has 5":
         lambda: mg.conv1d(zeros(1, 5, 2), zeros(6, 2, 4)),
     r"conv1d: the input \(1, 5, 3\) has 3 channels": lambda: mg.conv1d(zeros(1, 5, 3), zeros(3, 2, 4)),
-    r"conv1d: padding must be an int ≥ 0, \(before, after\)": lambda: mg.conv1d(zeros(1, 5, 2), zeros(3, 2, 4), padding=-1),
-    r"conv1d_transpose: padding 'causal' would look ahead": lambda: mg.conv1d_transpose(zeros(1, 5, 4), zeros(3, 2, 4), padding="causal"),
+    r"conv1d: padding must be an int ≥ 0, \(before, after\)":
+        lambda: mg.conv1d(zeros(1, 5, 2), zeros(3, 2, 4), padding=-1),
+    r"conv1d_transpose: padding 'causal' would look ahead":
+        lambda: mg.conv1d_transpose(zeros(1, 5, 4), zeros(3, 2, 4), padding="causal"),
 }
 
 

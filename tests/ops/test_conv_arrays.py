@@ -1,4 +1,5 @@
 """The ways to compute a convolution: in pieces that fit the cache, by phases, by shifts; each gives the same sums."""
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -41,15 +42,14 @@ def by_the_book(x, w, y, axes, groups):
     """Eqs. (2), (3) and (4), one pair of places after the other."""
     C, O = x.shape[3] // groups, y.shape[3] // groups
     x_out, w_out, y_out = np.zeros_like(x), np.zeros_like(w), np.zeros_like(y)
-    places = [(axis.start + axis.stride * h + axis.dilation * k, k, h) for axis in axes for k in range(axis.K) for h in range(axis.Y)]
-    count = axes[0].K * axes[0].Y
-    for p, i, h in places[:count]:
-        for q, j, v in places[count:]:
-            for k in range(groups if 0 <= p < axes[0].X and 0 <= q < axes[1].X else 0):
-                c, o = slice(k * C, (k + 1) * C), slice(k * O, (k + 1) * O)
-                y_out[:, h, v, o] += x[:, p, q, c] @ w[i, j, :, o]
-                x_out[:, p, q, c] += y[:, h, v, o] @ w[i, j, :, o].T
-                w_out[i, j, :, o] += x[:, p, q, c].T @ y[:, h, v, o]
+    rows, cols = ([(axis.start + axis.stride * h + axis.dilation * k, k, h)
+                   for k in range(axis.K) for h in range(axis.Y)] for axis in axes)
+    for (p, i, h), (q, j, v), k in itertools.product(rows, cols, range(groups)):
+        if 0 <= p < axes[0].X and 0 <= q < axes[1].X:
+            c, o = slice(k * C, (k + 1) * C), slice(k * O, (k + 1) * O)
+            y_out[:, h, v, o] += x[:, p, q, c] @ w[i, j, :, o]
+            x_out[:, p, q, c] += y[:, h, v, o] @ w[i, j, :, o].T
+            w_out[i, j, :, o] += x[:, p, q, c].T @ y[:, h, v, o]
     return x_out, w_out, y_out
 
 
@@ -68,7 +68,7 @@ def assert_all_three(x, w, y, axes, groups):
 @pytest.mark.parametrize("cache", [1, 1500, 20000, 1 << 20], ids="{} bytes".format)
 @pytest.mark.parametrize("case", CASES)
 def test_pieces_of_any_size_give_the_same_sums(case, cache, monkeypatch):
-    monkeypatch.setattr(conv_arrays, "CACHE_BYTES", cache)           # a line, a band, an image, several images at a time
+    monkeypatch.setattr(conv_arrays, "CACHE_BYTES", cache)          # a line, a band, an image, several images at a time
     assert_all_three(*operands(case))
 
 
@@ -102,7 +102,7 @@ def test_pieces_cover_the_batch_once(monkeypatch):
 @pytest.mark.parametrize("op", ["convolve", "transpose", "weight_grad"])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_no_windows_of_the_whole_batch_are_stored(op, stride):
-    """All columns of this batch would take 24 MB (6 MB with stride 2); what is stored beside the result stays near the budget."""
+    """All windows of this batch would take 24 MB (6 MB with stride 2); what is stored beside the result is far less."""
     x, w = np.ones((40, 64, 64, 4), np.float32), np.ones((3, 3, 4, 4), np.float32)
     axes = axes_over("f", (64, 64), (3, 3), stride, 1)
     y = conv_arrays.convolve(NUMPY, x, w, None, *axes, 1)

@@ -58,13 +58,15 @@ def test_taps_are_all_there():
 
 
 # ---- what a user writes ----------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("padding, pairs", [(1, ((1, 1), (1, 1))), ((1, 2), ((1, 1), (2, 2))), ([(1, 2), (0, 3)], ((1, 2), (0, 3))),
-                                            ("valid", ((0, 0), (0, 0))), ("same", ((1, 1), (1, 2)))], ids=str)
+@pytest.mark.parametrize("padding, pairs", [
+    (1, ((1, 1), (1, 1))), ((1, 2), ((1, 1), (2, 2))), ([(1, 2), (0, 3)], ((1, 2), (0, 3))),
+    ("valid", ((0, 0), (0, 0))), ("same", ((1, 1), (1, 2)))], ids=str)
 def test_every_way_to_write_a_padding(padding, pairs):
     assert explicit("f", (5, 6), (3, 4), 1, padding, 1) == ((1, 1), pairs, (1, 1))
 
 
-@pytest.mark.parametrize("padding, pairs", [(2, ((2, 2),)), ((1, 2), ((1, 2),)), ("causal", ((4, 0),)), ("same", ((2, 2),))], ids=str)
+@pytest.mark.parametrize("padding, pairs", [(2, ((2, 2),)), ((1, 2), ((1, 2),)), ("causal", ((4, 0),)),
+                                            ("same", ((2, 2),))], ids=str)
 def test_every_way_to_write_a_padding_of_a_sequence(padding, pairs):
     assert explicit("f", (7,), (3,), 1, padding, 2) == ((1,), pairs, (2,))
 
@@ -99,5 +101,6 @@ def test_a_bad_padding_is_named(padding):
 
 @pytest.mark.parametrize("D, word", [(2, "causal"), (2, "full"), (1, "SAME")])
 def test_a_bad_word_is_named(D, word):
-    with pytest.raises(ValueError, match=f"f: padding='{word}' is none of 'valid', 'same'" + (", 'causal'" if D == 1 else "$")):
+    known = "'valid', 'same'" + (", 'causal'" if D == 1 else "$")
+    with pytest.raises(ValueError, match=f"f: padding='{word}' is none of {known}"):
         explicit("f", (5,) * D, (3,) * D, 1, word, 1)

@@ -1,8 +1,7 @@
 """The classical identities of generative modelling as statements that can be checked, and exercises that can be graded.
 
-Every entry holds a formula, where it comes from, and a check that compares the formula with something that does not
-know it: a sum over all states, quadrature, automatic differentiation, the dense Jacobian. The formula is an argument of
-the check, so that you can put in your own:
+Every entry holds a formula, where it comes from, and a check that compares the formula with something that does not know
+it: a sum over all states, quadrature, automatic differentiation, the dense Jacobian. You can put in your own formula:
 
     from minigen.check import derivations
     derivations.names()                                            # what there is
@@ -10,8 +9,7 @@ the check, so that you can put in your own:
     derivations.run("gaussian-kl-vae")                             # ours: holds
     derivations.run("gaussian-kl-vae", claimed=my_formula).report  # yours, with a diagnosis if it fails
 
-`minigen check` runs them all. They are grouped by subject: `calculus`, `probability`, `latent`, `adversarial`, `flows`,
-`diffusion`, `energy`, `sampling`.
+``minigen check`` runs them all. They are grouped by subject, a file each: `SUBJECTS`.
 """
 import difflib
 import importlib
@@ -21,8 +19,7 @@ from minigen.check.derivations.base import Derivation, registered
 
 __all__ = ["Derivation", "Result", "get", "names", "run", "run_all", "table"]
 
-SUBJECTS = ("calculus", "probability", "latent", "adversarial", "flows", "transforms", "diffusion", "energy",
-            "sampling")
+SUBJECTS = ("calculus", "probability", "latent", "adversarial", "flows", "transforms", "diffusion", "energy", "sampling")
 
 
 def _load():
@@ -41,16 +38,15 @@ def get(name):
     found = _load().get(name)
     if found is None:
         near = difflib.get_close_matches(str(name), registered, 1)
-        raise ValueError(f"no derivation is called {name!r}"
-                         + (f"; did you mean {near[0]!r}?" if near else "; derivations.names() lists them"))
+        hint = f"did you mean {near[0]!r}?" if near else "derivations.names() lists them"
+        raise ValueError(f"no derivation is called {name!r}; {hint}")
     return found
 
 
 def run(name, claimed=None):
     """Check one derivation, with your formula in place of ours if you give one. Returns a `Result`.
 
-    A ``claimed`` formula takes the arguments shown by ``print(get(name))`` and is written with NumPy or with minigen's
-    ops.
+    A ``claimed`` formula takes the arguments shown by ``print(get(name))``, which are NumPy arrays and numbers.
     """
     return get(name).run(claimed)
 

@@ -1,72 +1,92 @@
-"""What a derivation is: a statement, a formula, a source, and a check that takes the formula."""
+"""What a derivation is: a formula, a statement, a source, and a check that takes the formula.
+
+    @derivation("bayes-rule", source="T. Bayes 1763")
+    def bayes_rule(likelihood, prior):
+        '''p(z | x) = p(x | z) p(z) / Σ_z p(x | z) p(z).
+
+        The posterior (x, z), from the likelihood with axes (x, z) and the prior (z,).
+        '''
+        ...                                    # our formula; the first paragraph above is the statement
+
+    @bayes_rule.checked_by
+    def check(formula): ...                    # returns a Report for ours, yours, anybody's formula
+"""
 import inspect
-from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 
-from minigen.check.claims import Result, result_of
+from minigen.check.case import Case
+from minigen.check.claims import result_of
 from minigen.check.compare import compare, to_host
-from minigen.check.diagnosis import Case, diagnose
+from minigen.check.diagnosis import diagnose
 from minigen.check.report import Report
 
-__all__ = ["Derivation", "derivation", "equal", "registered"]
+__all__ = ["Derivation", "derivation", "equal", "new_report", "registered"]
 
 registered = {}          # name -> Derivation, in the order of definition
 
 
-@dataclass(frozen=True)
 class Derivation:
-    """One identity.
+    """One identity; calling it evaluates its formula.
 
     Attributes:
-        name: short, in small letters. formula: the statement. source: authors, year, arXiv number.
-        claim: our formula as a function; yours takes the same arguments.
-        check: function from a formula to a `Report`.
+        name: short, in small letters. statement: the identity. usage: what the formula takes and gives. source: authors,
+            year, arXiv number.
+        formula: ours, a function; yours takes the same arguments.
     """
-    name: str
-    formula: str
-    source: str
-    claim: Callable
-    check: Callable
+
+    def __init__(self, name, source, formula):
+        self.name, self.source, self.formula = name, source, formula
+        statement, _, usage = inspect.getdoc(formula).partition("\n\n")
+        self.statement, self.usage = " ".join(statement.split()).rstrip("."), usage
+        self._check = None
+
+    def __call__(self, *args, **kwargs):
+        return self.formula(*args, **kwargs)
+
+    def checked_by(self, check):
+        """Decorator: ``check(formula)`` returns the `Report` on a formula."""
+        self._check = check
+        return check
 
     def run(self, claimed=None):
-        """Check it, with your formula in place of ours if you give one. Returns a `Result`."""
-        report = self.check(claimed or self.claim)
+        """Check it, with your formula in place of ours if you give one. Returns a `minigen.check.Result`."""
+        report = self._check(claimed or self.formula)
         report.title = self.name if claimed is None else f"{self.name}, your formula"
         return result_of(self.name, report)
 
     def __str__(self):
-        arguments = ", ".join(inspect.signature(self.claim).parameters)
-        about = inspect.getdoc(self.claim) or inspect.getdoc(self.check) or ""
-        return f"{self.name}\n    {self.formula}\n    {self.source}\n    your formula: f({arguments})\n" + "".join(f"    {line}\n" for line in about.splitlines())
+        arguments = ", ".join(inspect.signature(self.formula).parameters)
+        lines = [self.statement, f"source: {self.source}", f"formula: f({arguments})", *self.usage.splitlines()]
+        return "\n    ".join([self.name, *lines])
 
 
-def derivation(name, formula, source, claim):
-    """Decorator: register a check, a function from the formula to a `Report`."""
-    def add(check):
-        registered[name] = Derivation(name, formula, source, claim, check)
+def derivation(name, source):
+    """Decorator: make a formula with a docstring a `Derivation` and register it."""
+    def register(formula):
+        registered[name] = Derivation(name, source, formula)
         return registered[name]
-    return add
-
-
-def equal(report, statement, yours, ours, tolerance=1e-9, terms=None, factors=None, subject="", detail=""):
-    """Add the claim that two arrays are equal, with a diagnosis if they are not.
-
-    The tolerance is relative to the largest element.
-    """
-    yours, ours = np.asarray(to_host(yours), dtype=np.float64), np.asarray(to_host(ours), dtype=np.float64)
-    floor = tolerance * (np.abs(ours).max(initial=0.0) + 1e-3)
-    case = Case(yours, ours, tolerance, floor, terms={k: np.asarray(to_host(v), dtype=np.float64) for k,
-                                                      v in (terms or {}).items()},
-                factors={k: np.asarray(to_host(v), dtype=np.float64) for k, v in (factors or {}).items()})
-    if yours.shape != ours.shape:
-        return report.add(subject, statement, np.inf, floor, detail, lambda: diagnose(case))
-    comparison = compare(yours, ours, tolerance, floor)
-    return report.add(subject, statement, *comparison.worst, detail, lambda: diagnose(case), comparison.elements(4),
-                      comparison.severity)
+    return register
 
 
 def new_report():
     """An empty report; `Derivation.run` gives it its title."""
     return Report("")
+
+
+def equal(report, statement, yours, ours, tolerance=1e-9, terms=None, factors=None):
+    """Add the claim that two arrays are equal, relative to the largest element, with a diagnosis if they are not."""
+    yours, ours = _float(yours), _float(ours)
+    floor = tolerance * (np.abs(ours).max(initial=0.0) + 1e-3)
+    case = Case(yours, ours, tolerance, floor)
+    case.terms = {name: _float(term) for name, term in (terms or {}).items()}
+    case.factors = {name: _float(factor) for name, factor in (factors or {}).items()}
+    if yours.shape != ours.shape:
+        return report.add("", statement, np.inf, floor, "", lambda: diagnose(case))
+    comparison = compare(yours, ours, tolerance, floor)
+    return report.add("", statement, *comparison.worst, "", lambda: diagnose(case), comparison.elements(4),
+                      comparison.severity)
+
+
+def _float(values):
+    return np.asarray(to_host(values), dtype=np.float64)

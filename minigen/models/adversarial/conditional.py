@@ -9,28 +9,28 @@ discriminator sees e_y beside x, and for each y the game is a GAN of its own,
 
     min_G max_D E[log D(x, y)] + E[log(1 − D(G(z, y), y))].                                                       (2)
 
-**Projection** (T. Miyato and M. Koyama, "cGANs with Projection Discriminator", 2018, arXiv:1802.05637, Eq. 8). The best logit
-is log p(x, y)/q(x, y), which splits into a part of y given x and a part of x alone:
+**Projection** (T. Miyato and M. Koyama, "cGANs with Projection Discriminator", 2018, arXiv:1802.05637, Eq. 8). The best
+logit is log p(x, y)/q(x, y), which splits into a part of y given x and a part of x alone:
 
     a*(x, y) = log p(y|x)/q(y|x) + log p(x)/q(x).                                                                 (3)
 
-If both conditionals are softmax classifiers with logits vᵖ_yᵀ φ(x) and v^q_yᵀ φ(x) on shared features φ, the first part is
-(vᵖ_y − v^q_y)ᵀ φ(x) up to a term in x alone, which a network ψ takes in. So the label enters as an inner product:
+If both conditionals are softmax classifiers with logits vᵖ_yᵀ φ(x) and v^q_yᵀ φ(x) on shared features φ, the first part
+is (vᵖ_y − v^q_y)ᵀ φ(x) up to a term in x alone, which a network ψ takes in. So the label enters as an inner product:
 
     a(x, y) = v_yᵀ φ(x) + ψ(φ(x)),    v_y one learned vector for each class.                                      (4)
 
-**Auxiliary classifier** (A. Odena, C. Olah and J. Shlens, "Conditional Image Synthesis with Auxiliary Classifier GANs", 2016,
-arXiv:1610.09585, Eqs. 2, 3). The discriminator is not shown y but must name it, with a softmax on the same features φ:
+**Auxiliary classifier** (A. Odena, C. Olah and J. Shlens, "Conditional Image Synthesis with Auxiliary Classifier GANs",
+2016, arXiv:1610.09585, Eqs. 2, 3). The discriminator is not shown y but must name it, with a softmax on the same
+features φ:
 
     L_S = E[log p(S = real | x)] + E[log p(S = fake | G(z, y))],                                                  (5)
     L_C = E[log p(C = y | x)] + E[log p(C = y | G(z, y))].                                                        (6)
 
-D maximises L_S + L_C, and G maximises L_C − L_S. Since G is rewarded for examples that are easy to classify, it may thin out
-a class near its border with another; projection does not.
+D maximises L_S + L_C, and G maximises L_C − L_S. Since G is rewarded for examples that are easy to classify, it may
+thin out a class near its border with another; projection does not.
 
-Differences from the papers: L_S may be any loss of `losses`; multilayer perceptrons; the projection's generator takes e_y as input
-where the paper conditions its batch norm.
-"""
+Differences from the papers: L_S may be any loss of `losses`; multilayer perceptrons; the projection's generator takes
+e_y as input where the paper conditions its batch norm. """
 import math
 
 import numpy as np

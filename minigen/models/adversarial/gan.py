@@ -6,8 +6,8 @@ I. Goodfellow et al., "Generative Adversarial Networks", 2014, arXiv:1406.2661.
 
     z ~ N(0, I),    x = G(z).                                                                                     (1)
 
-A discriminator is shown examples from the data p and from G, and says how probable it is that they are data. With its output
-as a logit a(x),
+A discriminator is shown examples from the data p and from G, and says how probable it is that they are data. With its
+output as a logit a(x),
 
     D(x) = σ(a(x)).                                                                                               (2)
 
@@ -15,9 +15,9 @@ It maximises its mean log-likelihood in nats, and G minimises it:
 
     min_G max_D V(G, D) = E_{x~p}[log D(x)] + E_z[log(1 − D(G(z)))].                                              (3)
 
-For a fixed G the best answer is D* = p/(p + q), and V(G, D*) = 2 JSD(p ‖ q) − log 4, which is least when q = p. `theory`
-derives this and computes it exactly; why G is better trained by another loss than (3) is there too. `losses` lists the
-losses of (3) and of its descendants, each a pair L_D, L_G.
+For a fixed G the best answer is D* = p/(p + q), and V(G, D*) = 2 JSD(p ‖ q) − log 4, which is least when q = p.
+`theory` derives this and computes it exactly; why G is better trained by another loss than (3) is there too. `losses`
+lists the losses of (3) and of its descendants, each a pair L_D, L_G.
 
 **Algorithm** (ibid., Algorithm 1). The players take turns, each with the other's parameters held fixed:
 

@@ -1,7 +1,8 @@
 r"""What the two players minimise, for each kind of GAN, as functions of the discriminator's last linear output.
 
-Write a = a(x) for that output, p for the density of the data and q for that of the generated G(z). Where D is a probability,
-D(x) = σ(a), so that log D = −softplus(−a) and log(1 − D) = −softplus(a) without ever rounding to log 0. Every loss is a sum
+Write a = a(x) for that output, p for the density of the data and q for that of the generated G(z). Where D is a
+probability, D(x) = σ(a), so that log D = −softplus(−a) and log(1 − D) = −softplus(a) without ever rounding to log 0.
+Every loss is a sum
 
     L_D = E_{x~p}[real(a(x))] + E_{z}[fake(a(G(z)))],        L_G = E_z[generator(a(G(z)))],                       (1)
 
@@ -20,7 +21,8 @@ p(x) real(a) + q(x) fake(a), from which follows what G then minimises, a distanc
 
     L_D = ½ E[1 − D(x)] + ½ E[D(G(z))],        L_G = −½ E[D(G(z))],           D* = 1[p > q], total variation      (4)
 
-**least squares** (X. Mao et al., 2016, arXiv:1611.04076, Eq. 2), D regresses on b for data and c₀ for fakes, G aims at c:
+**least squares** (X. Mao et al., 2016, arXiv:1611.04076, Eq. 2), D regresses on b for data and c₀ for fakes, G aims at
+c:
 
     L_D = ½ E(a(x) − b)² + ½ E(a(G(z)) − c₀)²,  L_G = ½ E(a(G(z)) − c)²,      a* = (b p + c₀ q)/(p + q)           (5)
 

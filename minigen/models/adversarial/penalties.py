@@ -3,15 +3,16 @@ r"""Penalties on the gradient of the discriminator with respect to its input: WG
 Both need a derivative of a derivative: the penalty holds ∇ₓ a(x), and training differentiates it by the weights. The
 gradient is recorded (``create_graph=True``) so that the engine can go through it again.
 
-**WGAN-GP** (I. Gulrajani et al., "Improved Training of Wasserstein GANs", 2017, arXiv:1704.00028). The best critic for W₁ has
-a gradient of norm 1 almost everywhere on the straight lines between points of p and q that optimal transport joins
-(Proposition 1). So ask for it, softly, on lines between pairs drawn at random:
+**WGAN-GP** (I. Gulrajani et al., "Improved Training of Wasserstein GANs", 2017, arXiv:1704.00028). The best critic for
+W₁ has a gradient of norm 1 almost everywhere on the straight lines between points of p and q that optimal transport
+joins (Proposition 1). So ask for it, softly, on lines between pairs drawn at random:
 
     x̂ = α x + (1 − α) G(z),   α ~ U[0, 1], one for each example,                                              (1)
     λ E (‖∇_x̂ a(x̂)‖₂ − 1)²,   λ = 10.                                                                        (2)
 
 **R1** (L. Mescheder, A. Geiger and S. Nowozin, "Which Training Methods for GANs do actually Converge?", 2018,
-arXiv:1801.04406, Eq. 9). At the equilibrium D should be flat on the data, and the penalty makes training locally convergent:
+arXiv:1801.04406, Eq. 9). At the equilibrium D should be flat on the data, and the penalty makes training locally
+convergent:
 
     (γ/2) E_{x~p} ‖∇_x a(x)‖₂².                                                                               (3)
 

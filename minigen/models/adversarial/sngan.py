@@ -11,9 +11,12 @@ where σ(W) is the largest singular value. Dividing every weight by its own σ m
 
     Ŵ_l = W_l / σ(W_l)    ⇒    |a(x) − a(y)| ≤ ‖x − y‖    for all x and y,                                        (2)
 
-everywhere, not only on lines between data and fakes as a gradient penalty does, and with no second backward pass. The paper
-trains by the hinge loss of `losses` (its Eqs. 16, 17). How σ is found while W moves is told in `minigen.nn.spectral`.
-"""
+everywhere, not only on lines between data and fakes as a gradient penalty does, and with no second backward pass. The
+paper trains by the hinge loss of `losses` (its Eqs. 16, 17). How σ is found while W moves is told in
+`minigen.nn.spectral`.
+
+Ours may multiply a by a constant K, which makes it K-Lipschitz. The hinge wants a = 1 on data and −1 on fakes; with K =
+1 that takes a distance of 2, and fakes that are nearer than that to the data hardly differ from them. """
 import math
 
 from minigen import nn
@@ -24,14 +27,21 @@ from minigen.random import as_generator
 class SNGAN(GAN):
     """A GAN with a spectrally normalised discriminator, Eq. (2), and the hinge loss.
 
-    Args: as in `GAN`. A discriminator of your own is used as it is: wrap its layers in `nn.SpectralNorm`.
+    Args: as in `GAN`, and lipschitz: K. A discriminator of your own is used as it is: wrap its layers in `nn.SpectralNorm`.
     """
 
-    def __init__(self, event_shape=(2,), latents=2, hidden=(128, 128), loss="hinge", **settings):
+    def __init__(self, event_shape=(2,), latents=2, hidden=(128, 128), loss="hinge", *, lipschitz=1.0, **settings):
+        if not lipschitz > 0:
+            raise ValueError(f"SNGAN: lipschitz must be positive, got {lipschitz}")
+        self.lipschitz = lipschitz
         super().__init__(event_shape, latents, hidden, loss, **settings)
 
     def _default_discriminator(self, hidden, rng):
         return nn.Sequential(flatten, spectral_mlp([math.prod(self.event_shape), *hidden, 1], rng=rng))
+
+    def discriminate(self, x, labels=None):
+        """K times the normalised logit: (N, *event) → (N,)."""
+        return self.lipschitz * super().discriminate(x, labels)
 
 
 def spectral_mlp(sizes, *, rng):

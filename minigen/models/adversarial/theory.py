@@ -1,8 +1,8 @@
 r"""What a GAN's players aim at, computed exactly: on finite spaces by sums, on the line by quadrature.
 
 I. Goodfellow et al., "Generative Adversarial Networks", 2014, arXiv:1406.2661, section 4; on gradients M. Arjovsky and
-L. Bottou, "Towards Principled Methods for Training GANs", 2017, arXiv:1701.04862. Write p for the density of the data, q for
-that of G(z), and D = σ(a).
+L. Bottou, "Towards Principled Methods for Training GANs", 2017, arXiv:1701.04862. Write p for the density of the data,
+q for that of G(z), and D = σ(a).
 
 **The best discriminator.** Both expectations of the game are sums over the same x:
 
@@ -18,8 +18,8 @@ Each term is concave in D(x), and its derivative p/D − q/(1 − D) vanishes at
 
 The JSD is zero only if q = p, where D* = ½ and V = −log 4.
 
-**Moving q itself converges.** V(G, D*) = max_D V is a maximum of functions that are linear in q, hence convex in q, and by the
-envelope theorem its derivative is that of (1) with D* held fixed:
+**Moving q itself converges.** V(G, D*) = max_D V is a maximum of functions that are linear in q, hence convex in q, and
+by the envelope theorem its derivative is that of (1) with D* held fixed:
 
     ∂V(G, D*)/∂q(x) = log(1 − D*(x)).                                                                            (4)
 
@@ -27,11 +27,12 @@ A step of exponentiated gradient descent with rate η, which keeps q a distribut
 
     q ← q e^{−η log(1 − D*)} / Z = q ((p + q)/q)^η / Z.                                                          (5)
 
-At η = 1 it is q ← ½(p + q): the distance to p halves in each step, from anywhere with q > 0. (q is changed where it is; no x
-can appear that G never makes, hence q > 0.)
+At η = 1 it is q ← ½(p + q): the distance to p halves in each step, from anywhere with q > 0. (q is changed where it is;
+no x can appear that G never makes, hence q > 0.)
 
-**Moving a parameter may not.** Networks move θ, and V(G_θ, D*) is not convex in θ: where a G with one mode sits on the smaller of two
-modes of the data, every small step away makes V larger, although a better θ exists. That is mode collapse in its simplest form.
+**Moving a parameter may not.** Networks move θ, and V(G_θ, D*) is not convex in θ: where a G with one mode sits on the
+smaller of two modes of the data, every small step away makes V larger, although a better θ exists. That is mode
+collapse in its simplest form.
 
 **The classification-error game** grades D by its error rate, which G wants large and D small:
 
@@ -43,12 +44,13 @@ It is linear in D(x), so the best D is certain, D* = 1[p > q], and
 
 at most ½, where q = p.
 
-**Why the first loss saturates.** Let x = m + z: G moves its density by m. Through one sample, the gradient of a loss g(a) is
-g′(a(x)) a′(x). For the minimax loss log(1 − D) and for the non-saturating −log D,
+**Why the first loss saturates.** Let x = m + z: G moves its density by m. Through one sample, the gradient of a loss
+g(a) is g′(a(x)) a′(x). For the minimax loss log(1 − D) and for the non-saturating −log D,
 
     g′(a) = −σ(a) = −D(x),        g′(a) = −(1 − D(x)).                                                           (8)
 
-When D is sure of a fake, D ≈ 0: the first gradient vanishes where G has most to learn, the second does not. With D at its best,
+When D is sure of a fake, D ≈ 0: the first gradient vanishes where G has most to learn, the second does not. With D at
+its best,
 
     E_q[∇ log(1 − D*)] = ∇ 2 JSD(p ‖ q)           (by the envelope theorem)                                     (9)
     E_q[∇ (−log D*)]   = ∇ [KL(q ‖ p) − 2 JSD(p ‖ q)]                                                           (10)

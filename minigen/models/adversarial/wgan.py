@@ -1,7 +1,7 @@
 r"""The Wasserstein GAN, with clipped weights (WGAN) and with a gradient penalty (WGAN-GP).
 
-M. Arjovsky, S. Chintala and L. Bottou, "Wasserstein GAN", 2017, arXiv:1701.07875; I. Gulrajani et al., "Improved Training of
-Wasserstein GANs", 2017, arXiv:1704.00028.
+M. Arjovsky, S. Chintala and L. Bottou, "Wasserstein GAN", 2017, arXiv:1701.07875; I. Gulrajani et al., "Improved
+Training of Wasserstein GANs", 2017, arXiv:1704.00028.
 
 **Distance.** The least work that carries the mass of p to where q has it, over all joints π with these two marginals:
 
@@ -12,26 +12,26 @@ gradient: for p = δ₀ and q = δ_m, W₁ = |m|. Kantorovich and Rubinstein's d
 
     W₁(p, q) = max_{f : ‖f‖_L ≤ 1} E_{x~p}[f(x)] − E_{x~q}[f(x)].                                                (2)
 
-So the discriminator becomes a critic f, with no sigmoid, which maximises the difference (2) among functions whose slope is
-nowhere above 1, and G minimises −E[f(G(z))]. Any f with slope at most K gives a bound,
+So the discriminator becomes a critic f, with no sigmoid, which maximises the difference (2) among functions whose slope
+is nowhere above 1, and G minimises −E[f(G(z))]. Any f with slope at most K gives a bound,
 
     W₁(p, q) ≥ (E_p[f] − E_q[f]) / K.                                                                            (3)
 
-**On a line** the best plan moves the u-quantile of p to the u-quantile of q, W₁ = ∫₀¹ |F⁻¹(u) − G⁻¹(u)| du. For two Gaussians
-the difference of the quantiles is (μ_p − μ_q) + (σ_p − σ_q) Φ⁻¹(u), so that with m = μ_p − μ_q, s = |σ_p − σ_q|
+**On a line** the best plan moves the u-quantile of p to the u-quantile of q, W₁ = ∫₀¹ |F⁻¹(u) − G⁻¹(u)| du. For two
+Gaussians the difference of the quantiles is (μ_p − μ_q) + (σ_p − σ_q) Φ⁻¹(u), so that with m = μ_p − μ_q, s = |σ_p −
+σ_q|
 
     W₁ = E|m + s ε| = s √(2/π) e^{−m²/(2s²)} + m (2Φ(m/s) − 1),    ε ~ N(0, 1),                                  (4)
 
 the mean of a folded normal; |m| if s = 0.
 
-**How the critic is kept Lipschitz.** WGAN clips every weight after each step, which bounds the slope by some unknown K, so that the
-critic measures K W₁ at most:
+**How the critic is kept Lipschitz.** WGAN clips every weight after each step, which bounds the slope by some unknown K,
+so that the critic measures K W₁ at most:
 
     w ← min(max(w, −c), c),    c = 0.01.                                                                        (5)
 
-WGAN-GP asks for a gradient of norm 1 between data and fakes (`penalties`), and K ≈ 1. Either way the critic should be near its
-best before G moves: k = 5 critic steps for one of G's.
-"""
+WGAN-GP asks for a gradient of norm 1 between data and fakes (`penalties`), and K ≈ 1. Either way the critic should be
+near its best before G moves: k = 5 critic steps for one of G's. """
 import math
 
 import minigen as mg

@@ -21,16 +21,19 @@ For s = t − 1 and η = 1, σ² is β̃_t and (21) is the step of DDPM with the
 
     z_s / √ᾱ_s = z_t / √ᾱ_t + (ρ_s − ρ_t) ε̂(z_t, t),    ρ_t = √(1 − ᾱ_t) / √ᾱ_t,                                 (23)
 
-an Euler step of the ordinary differential equation dz̄ = ε̂ dρ for z̄ = z/√ᾱ. To go back, from z_s to z_t, solve it for z_t:
+an Euler step of the ordinary differential equation dz̄ = ε̂ dρ for z̄ = z/√ᾱ. To go back, from z_s to z_t, solve it for z_t; by ε̂, or,
+eliminating ε̂ from (21) instead, by x̂:
 
     z_t = √ᾱ_t (z_s / √ᾱ_s + (ρ_t − ρ_s) ε̂(z_t, t)),                                                           (24)
+    z_t = √(1 − ᾱ_t) (z_s / √(1 − ᾱ_s) − (1/ρ_s − 1/ρ_t) x̂(z_t, t)).                                           (25)
 
-with z_t on both sides. Begin with ε̂(z_s √ᾱ_t/√ᾱ_s, t) on the right: an Euler step backwards, off by O((ρ_t − ρ_s)²), as in the paper's
-Eq. (14) up to where ε̂ is evaluated. Then put the result in again: each such *correction* multiplies the error by about
+z_t is on both sides. With z_s in its place on the right, (24) is an Euler step backwards, nearly that of the paper's Eq. (14). Then put the
+result in again: each such *correction* multiplies the error by a factor that grows with the step and with the slope of ε̂ or x̂. For
+data of unit variance, and √ᾱ_t = cos φ_t, the factors are
 
-    √ᾱ_t (ρ_t − ρ_s) ‖∂ε̂/∂z_t‖,                                                                                 (25)
+    sin φ_t sin(φ_t − φ_s) / cos φ_s  for (24),    cos φ_t sin(φ_t − φ_s) / sin φ_s  for (25),                   (26)
 
-and where that is below 1 the round trip becomes exact.
+so (24) is for small noise and (25) for large; we change at SNR(s) = 1. Where the factor is below 1 the round trip becomes exact.
 """
 import numpy as np
 
@@ -92,23 +95,27 @@ class DDIM:
         return self.eta * float(np.sqrt((1 - then) / (1 - now) * (1 - now / then)))
 
     def invert(self, x, *, labels=None, guide=None, corrections=0):
-        """The z_T (N, *event) from which `sample` with η = 0 makes x. Eq. (24).
+        """The z_T (N, *event) from which `sample` with η = 0 makes x. Eqs. (24) and (25).
 
         Args:
             x: (N, *event), as `sample` would return it.
-            corrections: how often Eq. (24) is put into itself. 0: one call of the network a step, an error of first order.
+            corrections: how often the equation is put into itself. 0: one call of the network a step, an error of first order.
 
         Raises ValueError if η is not 0: noise cannot be undone.
         """
         if self.eta:
             raise ValueError(f"DDIM.invert: only the deterministic sampler can be inverted, eta=0; got eta={self.eta}")
-        process, z = self.model.process, x
+        z = x
         with mg.no_grad():
             for s, t in zip(self.times, self.times[1:]):
-                rho_s, rho_t = (process.noise[[s, t]] / process.signal[[s, t]]).tolist()
-                start = process.at("signal", t, z) / process.at("signal", s, z) * z                    # √ᾱ_t z_s / √ᾱ_s
-                z = start
+                before = z
                 for _ in range(1 + corrections):
-                    eps = self.model.predict(z, t, labels, guide).eps
-                    z = start + process.at("signal", t, z) * (rho_t - rho_s) * eps                     # Eq. (24)
+                    z = self._back(before, s, t, self.model.predict(z, t, labels, guide))
         return z
+
+    def _back(self, z, s, t, found):
+        """z_t from z_s, given what the network says of z_t."""
+        (a_s, a_t), (n_s, n_t) = (table[[s, t]].tolist() for table in (self.model.process.signal, self.model.process.noise))
+        if self.model.process.snr[s] > 1:
+            return a_t / a_s * z + (n_t - a_t * n_s / a_s) * found.eps                                 # Eq. (24)
+        return n_t / n_s * z - (n_t * a_s / n_s - a_t) * found.x                                       # Eq. (25)

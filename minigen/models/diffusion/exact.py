@@ -2,15 +2,15 @@ r"""The denoiser that needs no training: its data is a mixture of Gaussians.
 
 If x is drawn from component k of p(x) = Σ_k w_k N(x; μ_k, σ_k² I), then z_t = √ᾱ_t x + √(1 − ᾱ_t) ε is Gaussian too, jointly with x, and
 
-    p(z_t|k) = N(z_t; √ᾱ_t μ_k, s_k² I),    s_k² = ᾱ_t σ_k² + 1 − ᾱ_t,                                          (33)
-    E[x|z_t, k] = μ_k + √ᾱ_t σ_k² / s_k² (z_t − √ᾱ_t μ_k).                                                      (34)
+    p(z_t|k) = N(z_t; √ᾱ_t μ_k, s_k² I),    s_k² = ᾱ_t σ_k² + 1 − ᾱ_t,                                          (32)
+    E[x|z_t, k] = μ_k + √ᾱ_t σ_k² / s_k² (z_t − √ᾱ_t μ_k).                                                      (33)
 
 The prediction with the least mean square error is the conditional mean, here with the components' posterior weights
 
-    r_k = w_k p(z_t|k) / Σ_j w_j p(z_t|j),    x̂ = E[x|z_t] = Σ_k r_k E[x|z_t, k].                                (35)
+    r_k = w_k p(z_t|k) / Σ_j w_j p(z_t|j),    x̂ = E[x|z_t] = Σ_k r_k E[x|z_t, k].                                (34)
 
 So the minimiser of every loss in `ddpm` is known at every t, and with it the samples, bounds and guided scores that a perfect
-network would give. Where classes are known, (35) runs over the components of the class; and p(y|z_t) is the sum of their r_k.
+network would give. Where classes are known, (34) runs over the components of the class; and p(y|z_t) is the sum of their r_k.
 """
 import math
 
@@ -50,7 +50,7 @@ class MixtureDenoiser(Module):
         return self.process.target(self.prediction, x, self.process.to_eps("x", x, z, t), t)
 
     def denoised(self, z, t, labels=None):
-        """E[x|z_t], or E[x|z_t, y] where labels are given, (N, D). Eq. (35)."""
+        """E[x|z_t], or E[x|z_t, y] where labels are given, (N, D). Eq. (34)."""
         log_joint, means = self._components(z, t)
         if labels is not None:
             log_joint = log_joint + take(self._belongs, labels, axis=0).astype(z.dtype)
@@ -67,7 +67,7 @@ class MixtureDenoiser(Module):
         z, D = z[:, None], z.shape[-1]                                                                 # (N, 1, D)
         means, variances, log_weights = (c.astype(z.dtype) for c in (self._means, self._variances, self._log_weights))
         signal, noise = self.process.at("signal", t, z), self.process.at("noise", t, z)
-        spread = signal ** 2 * variances + noise ** 2                                                  # Eq. (33), (…, K, 1)
+        spread = signal ** 2 * variances + noise ** 2                                                  # Eq. (32), (…, K, 1)
         d = z - signal * means                                                                         # (N, K, D)
         log_p = -0.5 * sum(d * d / spread, axis=-1) - 0.5 * D * log(2 * math.pi * spread)[..., 0]
-        return log_weights + log_p, means + signal * variances / spread * d                            # Eq. (34)
+        return log_weights + log_p, means + signal * variances / spread * d                            # Eq. (33)

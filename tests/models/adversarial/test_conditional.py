@@ -1,4 +1,5 @@
-"""Conditional GANs: losses in closed form with injected noise, statistics of each class, and labels that are refused."""
+"""Conditional GANs: losses in closed form with injected noise, statistics of each class, and labels that are
+refused."""
 import numpy as np
 import pytest
 from scipy.special import expit, log_softmax

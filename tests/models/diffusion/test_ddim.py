@@ -59,15 +59,25 @@ def test_without_noise_it_solves_its_differential_equation():
     assert all(1.7 < coarse / fine < 2.5 for coarse, fine in zip(errors, errors[1:]))
 
 
-def test_inversion_undoes_sampling():
-    """Round trip on a known score: one call a step leaves an error that more steps make smaller, corrections none."""
-    z = draws(8, 2, seed=3)
-    off = {}
-    for T, corrections in ((50, 0), (200, 0), (50, 30)):
-        sampler = DDIM(mixture(T, std=0.5), steps=T)
+@pytest.mark.parametrize("schedule", [linear_schedule, cosine_schedule])
+def test_inversion_undoes_sampling(schedule):
+    """Round trip on a known score: with one call a step the error falls as 1/T, with corrections it is gone."""
+    z, off = draws(8, 2, seed=3), {}
+    for T, corrections in ((50, 0), (100, 0), (50, 5), (50, 30)):
+        sampler = DDIM(mixture(T, std=0.5, schedule=schedule), steps=T)
         off[T, corrections] = np.abs((sampler.invert(sampler.sample(8, z=z), corrections=corrections) - z).numpy()).max()
-    assert off[200, 0] < 0.4 * off[50, 0]
-    assert off[50, 30] < 1e-6 < off[50, 0]
+    assert 1.6 < off[50, 0] / off[100, 0] < 2.6
+    assert off[50, 5] < 1e-5 * off[50, 0] and off[50, 30] < 1e-12
+
+
+def test_both_equations_of_the_inversion_undo_a_step():
+    """Given what the network says of z_t, Eq. (24) and Eq. (25) lead from z_s back to z_t exactly: s on both sides of SNR = 1."""
+    model, z = mixture(), draws(6, 2)
+    sampler = DDIM(model, 40)
+    for s, t in ((0, 1), (3, 9), (30, 31), (25, 40)):
+        back = sampler._back(sampler.step(z, t, s), s, t, model.predict(z, t))
+        np.testing.assert_allclose(back.numpy(), z.numpy(), rtol=1e-7, atol=1e-8)
+    assert model.process.snr[3] > 1 > model.process.snr[25]
 
 
 def test_the_other_round_trip_too():
