@@ -1,9 +1,9 @@
 """A diffusion model learns densities on the plane, where the truth is known and everything can be seen.
 
-Trains two small networks, one on two moons and one, with class labels, on three overlapping Gaussians, in less than a minute. Draws:
-the data dissolving, the signal-to-noise ratio of both schedules, the way back from noise, samples over the exact density, where
-the bound's nats are spent, samples by DDIM in few steps, and guided samples beside what a perfect network would make. The derivation is
-in docs/diffusion.md.
+Trains two small networks, one on two moons and one, with class labels, on three overlapping Gaussians, in less than a
+minute. Draws: the data dissolving, the signal-to-noise ratio of both schedules, the way back from noise, samples over
+the exact density, where the bound's nats are spent, samples by DDIM in few steps, and guided samples beside what a
+perfect network would make. The derivation is in docs/diffusion.md.
 """
 import textwrap
 
@@ -30,7 +30,7 @@ def main():
         labelled = DDPM(MLPDenoiser(2, classes=3, rng=rng), (2,), beta, prediction="v", classes=3, label_dropout=0.2)
         train(model, moons(), demo, steps=30 if demo.smoke else 2000)
         train(labelled, THREE, demo, steps=30 if demo.smoke else 1000)
-        count = 200 if demo.smoke else 1500
+        count = 200 if demo.smoke else 1200
         draw_schedules(model.process.T, demo.path("schedules.png"))
         draw_forward(model.process, moons(), count, rng, demo.path("forward.png"))
         samples = draw_reverse(model, count, rng, demo.path("reverse.png"))
@@ -88,7 +88,7 @@ def draw_reverse(model, count, rng, path):
         if t in six_times(model.process):
             exact = moons().noised(model.process.signal[t], model.process.noise[t])
             panels.append((f"t = {t}", z.numpy(), None, exact))
-    scatter(panels, path, "Reverse: p(z_{t−1}|z_t) by the network, from noise to samples. In grey the exact density of z_t")
+    scatter(panels, path, "Reverse: p(z_{t−1}|z_t) by the network. In grey the exact density of z_t")
     return panels[-1][1]
 
 
@@ -124,7 +124,8 @@ def draw_bound(model, demo):
         lines[f"{name} network"] = (np.arange(len(rows)), np.cumsum(rows[::-1])[::-1])
     exact = -moons().log_density(x).mean()
     demo.metric("nll_exact", exact, "nats")
-    mg.viz.curves(lines, demo.path("bound.png"), xlabel="t", ylabel="L_t + L_{t+1} + … + L_T, nats", levels={"−log p(x), exact": exact},
+    mg.viz.curves(lines, demo.path("bound.png"), xlabel="t", ylabel="L_t + … + L_T, nats",
+                  levels={"−log p(x), exact": exact},
                   title="The bound, summed from the noise down to the data: at t = 0 it is whole")
 
 
@@ -150,8 +151,9 @@ def draw_guidance(model, count, rng, path):
         for w in (-1.0, 0.0, 1.0, 4.0):
             x = m.sample(3 * count, rng=rng, labels=labels, guide=classifier_free(w)).numpy()
             panels.append((f"{name}, w = {w:g}".replace("-", "−"), x, labels, THREE))
-    scatter(panels, path, "Classifier-free guidance: three classes, weight w. −1 forgets the class, 0 is the conditional model, "
-                          "more of it keeps away from the other classes. In grey the density of all data", columns=4)
+    scatter(panels, path, "Classifier-free guidance: three classes, weight w. −1 forgets the class, 0 is the "
+                          "conditional model, more of it keeps away from the other classes. In grey the density of all data",
+            columns=4)
 
 
 # ---- pictures --------------------------------------------------------------------------------------------------------

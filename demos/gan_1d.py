@@ -64,8 +64,8 @@ def draw_best(path):
         panel.fill_between(x, density(p, x), color=BLUE, alpha=0.35, linewidth=0, label="p, the data")
         panel.fill_between(x, density(q, x), color=ORANGE, alpha=0.35, linewidth=0, label="q, generated")
         panel.plot(x, theory.best_discriminator(p, q)(x), color=INK, linewidth=1.4, label="D* = p/(p + q)")
-        panel.set_title(f"m = {m:g}: V = {theory.value(p, q):.3f} nats,\nerror rate {theory.classification_error(p, q):.3f}",
-                        fontsize=8.5, color=INK, loc="left")
+        V, C = theory.value(p, q), theory.classification_error(p, q)
+        panel.set_title(f"m = {m:g}: V = {V:.3f} nats,\nerror rate {C:.3f}", fontsize=8.5, color=INK, loc="left")
     axes[0].legend(frameon=False, fontsize=7.5, loc="center right")
     finish(figure, path)
 
@@ -89,12 +89,15 @@ def draw_losses(values, gradients):
 
 def draw_saturation(demo):
     """The generator's gradient against the best discriminator, for q = N(m, 1) ever farther from p = N(0, 1)."""
-    p, ms = gaussian(0, 1), np.linspace(0.25, 8, 16 if demo.smoke else 63)
-    lines = {f"{name} loss": (ms, [theory.generator_gradient(p, gaussian(m, 1), name, centre=m / 2, scale=2.0) for m in ms])
-             for name in ("minimax", "non-saturating")}
+    def gradients(name):
+        return [theory.generator_gradient(p, gaussian(m, 1), name, centre=m / 2, scale=2.0) for m in ms]
+
+    p, ms = gaussian(0, 1), np.linspace(0.25, 8, 8 if demo.smoke else 63)
+    lines = {f"{name} loss": (ms, gradients(name)) for name in ("minimax", "non-saturating")}
     lines["bound ½ m exp(−m²/8)"] = (ms, 0.5 * ms * np.exp(-ms ** 2 / 8))
-    mg.viz.curves(lines, demo.path("saturation.png"), xlabel="m, the distance of q from p", ylabel="gradient by m", log="y",
-                  title="Against its best discriminator: the farther off, the less the minimax loss tells the generator")
+    mg.viz.curves(lines, demo.path("saturation.png"), xlabel="m, the distance of q from p", ylabel="gradient by m",
+                  log="y", title="Against its best discriminator: the farther off, the less the minimax loss tells the "
+                                 "generator")
     first, second = (lines[f"{name} loss"][1][-1] for name in ("minimax", "non-saturating"))
     demo.metric("gradient_ratio", second / first, "non-saturating over minimax at m = 8")
 
@@ -105,13 +108,13 @@ def draw_free(demo):
     lines = {}
     for rate in (0.25, 0.5, 1.0):
         q, gaps = Table([0.02, 0.03, 0.05, 0.1, 0.3, 0.5], "x"), []
-        for _ in range(25):
+        for _ in range(12):
             gaps.append(theory.value(p, q) + math.log(4))
             q = theory.step(p, q, rate)
         lines[f"η = {rate:g}"] = gaps
     mg.viz.curves(lines, demo.path("free.png"), ylabel="V(G, D*) + log 4 = 2 JSD, nats", log="y",
                   title="Moving the density itself: q ← q ((p + q)/q)^η / Z always arrives")
-    demo.metric("jsd_after_25_steps", lines["η = 1"][-1] / 2, "nats, moving q itself")
+    demo.metric("jsd_after_5_steps", lines["η = 1"][5] / 2, "nats, moving q itself")
 
 
 def draw_landscape(demo):
@@ -120,12 +123,13 @@ def draw_landscape(demo):
         return mg.logaddexp(math.log(0.3) + small.log_prob(x), math.log(0.7) + large.log_prob(x))
 
     small, large = gaussian(-3, 0.5), gaussian(3, 0.5)
-    thetas = np.linspace(-6, 6, 25 if demo.smoke else 121)
+    thetas = np.linspace(-6, 6, 13 if demo.smoke else 121)
     values = np.array([theory.value(log_p, gaussian(theta, 0.5), scale=3.0) for theta in thetas])
-    mg.viz.curves({"V(G_θ, D*)": (thetas, values)}, demo.path("landscape.png"), xlabel="θ, where the generator's one mode is",
-                  ylabel="nats", levels={"−log 4, where q = p": -math.log(4), "0, nothing in common": 0.0},
-                  title="Moving a parameter: data with modes of weight 0.3 at −3 and 0.7 at 3. A generator that starts on the "
-                        "left stays on the smaller mode, and neither minimum is q = p")
+    mg.viz.curves({"V(G_θ, D*)": (thetas, values)}, demo.path("landscape.png"), ylabel="nats",
+                  xlabel="θ, where the generator's one mode is",
+                  levels={"−log 4, where q = p": -math.log(4)},
+                  title="Moving a parameter: the data have modes of weight 0.3 at −3 and 0.7 at 3; from the left it "
+                        "ends on the smaller one")
     demo.metric("small_mode_gap", values[thetas < 0].min() - values.min(), "nats of V lost at the smaller mode")
 
 
@@ -170,8 +174,8 @@ def draw_training(x, seen, demo):
         panel.plot(at, D, color=RED, linewidth=1.4, label="D, trained")
         panel.plot(at, p / (p + q), color=INK, linewidth=0.9, linestyle=(0, (3, 2)), label="D* for this q")
         panel.set_title(f"step {step}", fontsize=8.5, color=INK, loc="left")
-        panel.set_ylim(0, 1.3)
-    axes[0].legend(frameon=False, fontsize=7, ncols=2, loc="upper left")
+        panel.set_ylim(0, 1.2)
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, ncols=4, loc="outside lower center")
     finish(figure, demo.path("training.png"))
     fakes = np.sort(seen[-1][1][:len(x), 0])
     demo.metric("w1", np.abs(np.sort(x[:, 0]) - fakes).mean(), "W₁ between data and samples, 20,000 each")

@@ -23,23 +23,24 @@ HIDDEN, BATCH, SNAPSHOTS, SAMPLES = (64, 64, 64), 256, 8, 5000
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """How to train: the model, made with ``hidden`` and ``rng``, and Adam's betas."""
+    """How to train: the model, made with ``hidden`` and ``rng``, Adam's betas, and its first learning rate."""
     build: Callable
     betas: tuple
+    lr: float = 1e-3
 
 
 METHODS = {
     "GAN, β₁ = 0.9": Method(GAN, (0.9, 0.999)),
     "GAN, β₁ = 0.5": Method(GAN, (0.5, 0.9)),
-    "WGAN-GP": Method(lambda **nets: WGANGP(penalty_weight=0.1, discriminator_steps=3, **nets), (0.0, 0.9)),
+    "WGAN-GP": Method(lambda **nets: WGANGP(penalty_weight=0.1, discriminator_steps=2, **nets), (0.0, 0.9), lr=2e-3),
     "spectral norm": Method(lambda **nets: SNGAN(lipschitz=10.0, **nets), (0.0, 0.9)),
 }
 SHORT = dict(zip(METHODS, ["gan09", "gan05", "wgan_gp", "spectral"]))
 
 
-def grid(side=5, std=0.1):
-    """side × side equal Gaussians, one apart."""
-    at = np.arange(side) - (side - 1) / 2
+def grid(side=5, apart=2.0, std=0.2):
+    """side × side equal Gaussians."""
+    at = apart * (np.arange(side) - (side - 1) / 2)
     return GaussianMixture(np.stack(np.meshgrid(at, at), axis=-1).reshape(-1, 2), std)
 
 
@@ -94,8 +95,8 @@ def train(data, method, steps, seed):
         run.found.append(found)
         return {"modes": found.recovered, "quality": found.quality}
 
-    trainer = Trainer(model, lambda p: Adam(p, lr=schedules.cosine(1e-3, steps), betas=method.betas), batches, seed=seed,
-                      validate=look, validate_every=steps // SNAPSHOTS)
+    trainer = Trainer(model, lambda p: Adam(p, lr=schedules.cosine(method.lr, steps), betas=method.betas), batches,
+                      seed=seed, validate=look, validate_every=steps // SNAPSHOTS)
     trainer.run(steps)
     model.eval()
     return run
@@ -114,8 +115,8 @@ def panels(rows, columns, limit, size=1.9):
 
 
 def extent(data):
-    """How far to look: the farthest mean, and a little more."""
-    return float(np.abs(data.means).max()) + 0.7
+    """How far to look: the farthest mean, and a third more."""
+    return 1.35 * float(np.abs(data.means).max())
 
 
 def points(panel, x, title, colour):
@@ -126,7 +127,7 @@ def points(panel, x, title, colour):
 
 def draw_samples(mixtures, runs, path):
     """The data and what each method ends with."""
-    figure, axes = panels(len(mixtures), 1 + len(METHODS), 1.0)
+    figure, axes = panels(len(mixtures), 1 + len(METHODS), limit=1.0)
     for row, (name, data) in zip(axes, mixtures.items()):
         limit = extent(data)
         points(row[0], data.sample(2500, rng=1)[0], f"{name}: data", INK)

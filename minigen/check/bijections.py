@@ -81,7 +81,7 @@ def jacobians(subject):
             unit = np.zeros((n, d))
             unit[:, i] = 1.0
             rows.append(grad(out, leaves, tensor(unit.reshape(out.shape)), retain_graph=True)[0].numpy().reshape(n, d))
-        for k in range(min(n, 4) if n > 1 else 0):                    # does an output of example k reach another example?
+        for k in range(min(n, 4) if n > 1 else 0):              # does an output of example k reach another example?
             unit = np.zeros((n, d))
             unit[k] = np.random.default_rng(k).standard_normal(d)
             reached = grad(out, leaves, tensor(unit.reshape(out.shape)), retain_graph=True)[0].numpy().reshape(n, d)
@@ -111,6 +111,7 @@ def _log_dets(report, subject, forward, log_det, matrices, rtol):
 
 
 def _compare(report, name, yours, ours, matrices, rtol, about_sign):
+    """One log-determinant, yours, against slogdet, ours."""
     r = relative_tolerance(yours.dtype) if rtol is None else rtol
     eps, d = epsilon(yours.dtype), matrices.shape[-1]
     with np.errstate(all="ignore"):
@@ -118,13 +119,13 @@ def _compare(report, name, yours, ours, matrices, rtol, about_sign):
     conditions = np.linalg.cond(matrices) if matrices.size else np.ones(len(ours))
     floor = noise + 1e2 * float(np.finfo(float).eps) * conditions.max(initial=1.0)
     case = Case(yours, ours, r, floor, sizes={d: "the number of dimensions", len(ours): "the number of examples"})
-    if yours.shape == ours.shape:
-        comparison = Comparison(yours, ours, r * np.abs(ours) + floor)
-        report.add(name, "yours = slogdet", *comparison.worst, f"{len(ours)} examples, {d} dimensions",
-                   lambda: _why(case, matrices, about_sign), comparison.elements(4), comparison.severity)
-    else:
-        report.add(name, "yours = slogdet", np.inf, r, f"{len(ours)} examples, {d} dimensions",
-                   lambda: _why(case, matrices, about_sign))
+    claim, detail = (name, "yours = slogdet"), f"{len(ours)} examples, {d} dimensions"
+    if yours.shape != ours.shape:
+        report.add(*claim, np.inf, r, detail, lambda: _why(case, matrices, about_sign))
+        return
+    comparison = Comparison(yours, ours, r * np.abs(ours) + floor)
+    report.add(*claim, *comparison.worst, detail, lambda: _why(case, matrices, about_sign), comparison.elements(4),
+               comparison.severity)
 
 
 def _why(case, matrices, about_sign):
@@ -135,9 +136,10 @@ def _why(case, matrices, about_sign):
     if found.kind == "sign":
         return Diagnosis("direction", f"yours has the opposite sign of ours everywhere: it is {about_sign}")
     if found.kind in ("extra-sum", "extra-mean") and case.yours.size == 1:
-        return Diagnosis("per-batch", "one number for the whole batch "
-                                      f"({'summed' if found.kind == 'extra-sum' else 'averaged'}); there must be one "
-                                      "per example")
+        return Diagnosis("per-batch", "one number for the whole batch; there must be one per example")
+    if found.kind == "missing-sum":
+        return Diagnosis("missing-sum", f"the sum over the event is missing: shape {case.yours.shape} instead of "
+                                        f"{case.ours.shape}")
     if found.kind == "function" and "exp" in found.text:
         return Diagnosis("function", "yours is the determinant itself: take its logarithm")
     if found is NOTHING and case.yours.shape == case.ours.shape:

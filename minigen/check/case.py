@@ -51,8 +51,8 @@ class Case:
 
 
 # ---- numbers that people write ---------------------------------------------------------------------------------------
-_CONSTANTS = {np.pi: "π", 2 * np.pi: "2π", np.sqrt(np.pi): "√π", np.sqrt(2 * np.pi): "√(2π)", np.sqrt(2): "√2", np.e: "e",
-              np.log(2): "log 2", np.log(4): "log 4", np.log(10): "log 10",
+_CONSTANTS = {np.pi: "π", 2 * np.pi: "2π", np.sqrt(np.pi): "√π", np.sqrt(2 * np.pi): "√(2π)", np.sqrt(2): "√2",
+              np.e: "e", np.log(2): "log 2", np.log(4): "log 4", np.log(10): "log 10",
               np.log(2 * np.pi): "log 2π", 0.5 * np.log(2 * np.pi): "½ log 2π"}
 _HALVES = {Fraction(1, 2): "½", Fraction(1, 4): "¼", Fraction(3, 4): "¾", Fraction(1, 3): "⅓", Fraction(2, 3): "⅔"}
 

@@ -58,8 +58,8 @@ def chain(transition, target=None, reversible=True, n=20_000, rng=0, false_alarm
     irreducible = _irreducible(report, P)
     period = _period(P) if irreducible else 1
     if irreducible:
-        why = Diagnosis("periodic", f"the states fall into {period} classes that are visited in turn, so the chain never "
-                                    "settles; let it stay where it is now and then")
+        why = Diagnosis("periodic", f"the states fall into {period} classes that are visited in turn, so the chain "
+                                    "never settles; let it stay where it is now and then")
         report.add("P", "is aperiodic", period - 1, 0, f"period {period}", why)
     pi = _stationary(P) if irreducible else None
     if pi is not None:
@@ -140,8 +140,9 @@ def _target(report, P, pi, target, reversible):
     if reversible and stationary:
         flow = t[:, None] * P
         i, j = np.unravel_index(np.argmax(np.abs(flow - flow.T)), flow.shape)
-        why = Diagnosis("irreversible", f"the flow {i} → {j} is {flow[i, j]:.4g}, back it is {flow[j, i]:.4g}; the target "
-                                        "is stationary all the same (pass reversible=False if that is all you claim)")
+        why = Diagnosis("irreversible", f"the flow {i} → {j} is {flow[i, j]:.4g}, back it is {flow[j, i]:.4g}; the "
+                                        "target is stationary all the same (pass reversible=False if that is all you "
+                                        "claim)")
         report.add("target", "detailed balance", abs(flow[i, j] - flow[j, i]), 1e-7, "", why)
 
 

@@ -5,9 +5,9 @@ importance sampling,
 
     ∫ p(x) dx = E_{x~g}[p(x) / g(x)],                                                                            (1)
 
-with its confidence interval, and g a wide Student t around the samples unless you give one. *Samples* are tested as told
-in `minigen.check.samples`: by counting them in cells where those can be summed or integrated, by Stein's identities
-elsewhere.
+with its confidence interval, and g a wide Student t around the samples unless you give one. *Samples* are tested as
+told in `minigen.check.samples`: by counting them in cells where those can be summed or integrated, by Stein's
+identities elsewhere.
 """
 import itertools
 
@@ -32,7 +32,8 @@ EVERYWHERE = (-np.inf, np.inf)
 
 
 class Density:
-    """log p as a function of NumPy points (n, d), whatever it was given as: a function of Tensors, or a distribution."""
+    """log p as a function of NumPy points (n, d), whether it was given as a function of Tensors or as a distribution.
+    """
 
     def __init__(self, check, p, event_shape=None):
         self.check, self.function = check, getattr(p, "log_prob", p)
@@ -54,8 +55,8 @@ class Density:
         with no_grad(), np.errstate(all="ignore"):
             values = np.asarray(to_host(self.function(tensor(x))), dtype=np.float64)
         if values.shape != (len(x),):
-            raise ValueError(f"{self.check}: log_prob returned shape {values.shape} for {len(x)} points {x.shape}; it must "
-                             "return one number per point (sum over the event, not over the batch)")
+            raise ValueError(f"{self.check}: log_prob returned shape {values.shape} for {len(x)} points {x.shape}; it "
+                             "must return one number per point (sum over the event, not over the batch)")
         return values
 
     def probability(self, points):
@@ -74,10 +75,11 @@ def density(log_prob, support=None, bounds=None, sample=None, proposal=None, con
     """Check that a density is one, and that samples come from it.
 
     Args:
-        log_prob: function of x (n, *event) that returns (n,) in nats; or a distribution, whose ``sample`` is tested too.
+        log_prob: function of x (n, *event) that returns (n,) in nats; or a distribution, and its ``sample`` is tested
+            too.
         support: all points of a finite space, (M, *event). Known for Bernoulli and Categorical.
-        bounds: for one or two dimensions, where x can be: (low, high) if x is (n,), a list of such pairs if x is (n, d).
-            By default everywhere.
+        bounds: for one or two dimensions, where x can be: (low, high) if x is (n,), a list of such pairs if x is
+            (n, d). By default everywhere.
         sample: function ``(n, rng=…) -> (n, *event)`` whose draws should follow log_prob.
         proposal: for three or more dimensions a distribution to draw from, wider than p; by default it is fitted to the
             samples.
@@ -100,7 +102,8 @@ def density(log_prob, support=None, bounds=None, sample=None, proposal=None, con
         _finite(report, p, to_host(support), draws, constants, false_alarm)
         return report
     if p.event_shape is None:
-        raise ValueError("density: say what x looks like: support= all points of a finite space, bounds= (low, high) or "
+        raise ValueError("density: say what x looks like: support= all points of a finite space, bounds= (low, high) "
+                         "or "
                          "a list of such pairs, sample=, or proposal=")
     d = int(np.prod(p.event_shape))
     flat = None if draws is None else draws.reshape(n, d).astype(np.float64)
@@ -146,8 +149,8 @@ def _total(report, total, tolerance, detail, statement, constants, statistical=F
 def _why(total, tolerance, constants):
     """Which constant the total is."""
     if not np.isfinite(total):
-        return Diagnosis("nan", "the total is NaN or infinite: log_prob is not a number somewhere, or the density is not "
-                                "integrable")
+        return Diagnosis("nan", "the total is NaN or infinite: log_prob is not a number somewhere, or the density is "
+                                "not integrable")
     relative = max(tolerance / max(abs(total), 1e-300), 1e-8)
     for value, text in _known_constants(constants).items():
         if abs(total / value - 1) < 10 * relative:
@@ -199,7 +202,8 @@ def _continuous(report, p, bounds, draws, constants, false_alarm):
         centre, scale = np.median(draws, axis=0), np.ptp(np.quantile(draws, [0.1, 0.9], axis=0), axis=0) + 1e-300
     total = integrate(p.probability, bounds, centre, scale)
     if total < 1e-6 and draws is None and np.isinf(bounds).any():
-        why = Diagnosis("inconclusive", "quadrature found no mass near 0; say where to look with bounds=, or pass sample=")
+        why = Diagnosis("inconclusive", "quadrature found no mass near 0; say where to look with bounds=, or pass "
+                                        "sample=")
         report.add("p", statement, np.nan, 0.0, "quadrature", why)
         return
     _total(report, total, 1e-6 + total.error, f"quadrature, its error ≤ {total.error:.1e}", statement, constants)
@@ -237,8 +241,8 @@ def _high(report, p, d, draws, proposal, n, rng, constants, false_alarm):
         x = g.rvs(n)
         log_g = g.logpdf(x)
     else:
-        raise ValueError(f"density: in {d} dimensions the integral is estimated by sampling; pass sample=, or a proposal= "
-                         "that is wider than p")
+        raise ValueError(f"density: in {d} dimensions the integral is estimated by sampling; pass sample=, or a "
+                         "proposal= that is wider than p")
     with np.errstate(over="ignore"):
         weights = np.exp(p(x) - log_g)
     ess = weights.sum() ** 2 / max(np.sum(weights ** 2), 1e-300)

@@ -1,10 +1,10 @@
-"""What a mistake looks like: try the simple explanations, most plausible first, and keep one only if it explains everything.
+"""What a mistake looks like: try the simple explanations, the most plausible first; keep one if it explains everything.
 
 A *relation* is a function ``(case) -> Diagnosis or None``. It may only speak when its hypothesis reproduces all of
 yours from ours, to the precision in which yours arrived; a coincidence is then out of the question. Where no relation
 speaks, the answer is "no simple relation found", never a guess. The relations between arrays are in
-`minigen.check.relations` and `minigen.check.parts`; `minigen.check.mistakes` goes back to the graph of f, and repeats the
-backward pass with one mistake planted after another.
+`minigen.check.relations` and `minigen.check.parts`; `minigen.check.mistakes` goes back to the graph of f, and repeats
+the backward pass with one mistake planted after another.
 """
 import numpy as np
 

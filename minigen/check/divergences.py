@@ -1,8 +1,8 @@
 r"""Check a divergence between two distributions that you derived: KL, reverse KL, JSD, Fisher, W1, W2 (`NAMES`).
 
 Ours is a sum on finite spaces, quadrature in one and two dimensions, and for diagonal Gaussians of any dimension the
-sum over their entries. A Monte Carlo estimate with its confidence interval is the second witness, and the closed form of
-`minigen.distributions`, where there is one, the third. The definitions are in `minigen.check.exact`.
+sum over their entries. A Monte Carlo estimate with its confidence interval is the second witness, and the closed form
+of `minigen.distributions`, where there is one, the third. The definitions are in `minigen.check.exact`.
 """
 import numpy as np
 from scipy import stats
@@ -44,8 +44,8 @@ def divergence(p, q, claimed=None, kind="kl", terms=None, n=50_000, rng=0, false
         p, q, kind = q, p, "kl"
     ours, estimate = exact(p, q, kind), monte_carlo(p, q, kind, n, rng)
     if ours is None and estimate is None:
-        raise ValueError(f"divergence: {NAMES[kind]} of {p!r} and {q!r} can be computed neither by quadrature (in 1 or 2 "
-                         "dimensions) nor by sampling")
+        raise ValueError(f"divergence: {NAMES[kind]} of {p!r} and {q!r} can be computed neither by quadrature (in 1 or "
+                         "2 dimensions) nor by sampling")
     z = stats.norm.isf(false_alarm / 2)
     if ours is None:
         ours, error = estimate[0], z * estimate[1]
@@ -112,7 +112,8 @@ def _alternatives(p, q, kind, a, b):
     """What people compute instead, by name; a and b are the letters by which the user knows p and q."""
     if kind in ("w1", "w2"):
         other = "w2" if kind == "w1" else "w1"
-        return {f"{kind.upper()}², the square of the distance": exact(p, q, kind) ** 2, other.upper(): exact(p, q, other)}
+        square = f"{kind.upper()}², the square of the distance"
+        return {square: exact(p, q, kind) ** 2, other.upper(): exact(p, q, other)}
     if kind == "fisher":
         ours = exact(p, q, kind)
         return {f"Fisher({b}‖{a}): the arguments are exchanged": exact(q, p, kind),
@@ -140,5 +141,5 @@ def _gaussian_terms(p, q):
     """The parts of KL = Σ log σ_q − log σ_p + σ_p²/2σ_q² + (μ_p − μ_q)²/2σ_q² − ½."""
     (mp, sp), (mq, sq) = [(to_host(d.mean).astype(np.float64), to_host(d.log_std).astype(np.float64)) for d in (p, q)]
     ratio, shift = np.exp(2 * (sp - sq)), (mp - mq) ** 2 * np.exp(-2 * sq)
-    return {"log σ_q − log σ_p": np.sum(sq - sp), "σ_p²/2σ_q²": 0.5 * ratio.sum(), "(μ_p − μ_q)²/2σ_q²": 0.5 * shift.sum(),
-            "−½": -0.5 * ratio.size}
+    return {"log σ_q − log σ_p": np.sum(sq - sp), "σ_p²/2σ_q²": 0.5 * ratio.sum(),
+            "(μ_p − μ_q)²/2σ_q²": 0.5 * shift.sum(), "−½": -0.5 * ratio.size}

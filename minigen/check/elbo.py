@@ -99,20 +99,22 @@ def elbo(model, x=None, q=None, claimed=None, log_prob=None, gap=None, terms=Non
     point = tensor(np.asarray(to_host(x), dtype=np.float64))
     with no_grad():
         log_p = to_host(log_prob(point)).astype(np.float64)
-        values, error = _average(bound, point, n,
-                                 as_generator(rng)) if callable(bound) else (to_host(bound).astype(np.float64), 0.0)
+        values, error = _average(bound, point, n, as_generator(rng))
         distance = None if gap is None else to_host(gap(point)).astype(np.float64)
     if values.shape != log_p.shape:
-        raise ValueError(f"elbo: the ELBO has shape {values.shape}, log p(x) {log_p.shape}; give one number per example")
+        raise ValueError(f"elbo: the ELBO has shape {values.shape}, log p(x) {log_p.shape}; give one number per "
+                         "example")
     report = Report("variational bound")
     allowed = 1e-6 * (1 + np.abs(log_p)) + stats.norm.isf(false_alarm / 2 / max(log_p.size, 1)) * error
-    _judge(report, values, log_p, distance, allowed, terms or {}, f"{len(log_p)} examples"
-           + (f", {n} draws each" if np.any(error) else ""))
+    detail = f"{len(log_p)} examples" + (f", {n} draws each" if np.any(error) else "")
+    _judge(report, values, log_p, distance, allowed, terms or {}, detail)
     return report
 
 
 def _average(bound, x, n, rng):
-    """(mean, standard error) of a bound that may draw noise."""
+    """(mean, standard error) of a bound: numbers, a function of x, or a function of x that draws noise."""
+    if not callable(bound):
+        return to_host(bound).astype(np.float64), 0.0
     if "rng" not in inspect.signature(bound).parameters:
         return to_host(bound(x)).astype(np.float64), 0.0
     draws = np.stack([to_host(bound(x, rng=rng)).astype(np.float64) for _ in range(n)])

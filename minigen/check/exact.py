@@ -1,4 +1,4 @@
-r"""Divergences computed without a closed form: by a sum, by quadrature, by Monte Carlo. The witnesses of `check.divergence`.
+r"""Divergences computed without a closed form: by a sum, by quadrature, by Monte Carlo.
 
     KL(p‖q)  = E_p[log p − log q]                                                                                (1)
     JSD      = ½ KL(p‖m) + ½ KL(q‖m),  m = ½ (p + q)                                                             (2)
@@ -21,14 +21,15 @@ GRID = 20_001                    # points of the distribution functions in Eq. (
 
 
 def exact(p, q, kind):
-    """The divergence ("kl", "jsd", "fisher", "w1" or "w2") as an `Integral`, or None where neither a sum nor quadrature can do it.
+    """The divergence ("kl", "jsd", "fisher", "w1" or "w2") as an `Integral`, or None if no sum or quadrature can do it.
 
     Raises ValueError for a kind that is not defined on a discrete space.
     """
     support = None if isinstance(p, Table) else support_of(p)
     if isinstance(p, Table) or support is not None:
         if kind not in ("kl", "jsd"):
-            raise ValueError(f"divergence: on a discrete space there is no gradient and no distance, so {kind!r} is not "
+            raise ValueError(f"divergence: on a discrete space there is no gradient and no distance, so {kind!r} is "
+                             f"not "
                              "defined; use 'kl', 'reverse_kl' or 'jsd'")
         return _table(p, q, kind) if support is None else _sum(p, q, kind, support)
     d = int(np.prod(p.event_shape))

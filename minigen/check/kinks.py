@@ -1,7 +1,7 @@
 """Where a function has no derivative: telling of kinks, ties, jumps and edges, and of the op that causes them.
 
-|x| at 0, a tie in max, relu at 0: there the slopes from the left and from the right differ, and every value between them
-is a valid choice. So such elements are reported and left out of comparisons, never called wrong.
+|x| at 0, a tie in max, relu at 0: there the slopes from the left and from the right differ, and every value between
+them is a valid choice. So such elements are reported and left out of comparisons, never called wrong.
 """
 from minigen.check import mistakes
 
@@ -11,7 +11,7 @@ TOLD = 3                          # kinks described one by one
 
 
 def tell_of_kinks(report, form, kinks):
-    """One note for each of the first kinks, and one for the rest. ``kinks``: (input, index) -> (`Slope`, yours or None)."""
+    """One note for each of the first kinks, one for the rest. ``kinks``: (input, index) -> (`Slope`, yours or None)."""
     if not kinks:
         return
     culprits = kinked_ops(mistakes.record(form.subject, form.c))
@@ -21,8 +21,8 @@ def tell_of_kinks(report, form, kinks):
         if seen.kind == "kink":
             choice = f"ours, {form.gradients[k][index]:.4g}"
             choice += ", lies between" if yours is None else f", and yours, {yours:.4g}, are both valid choices"
-            report.note(f"{place} is at a kink or tie{by}: slope {seen.left:.4g} from the left, {seen.right:.4g} from the "
-                        f"right; {choice}")
+            report.note(f"{place} is at a kink or tie{by}: slope {seen.left:.4g} from the left, {seen.right:.4g} from "
+                        f"the right; {choice}")
         elif seen.kind == "jump":
             report.note(f"{place} is at a jump{by}: there is no derivative to compare with")
         else:
@@ -43,8 +43,8 @@ def _equal(v):
     return (v["x"] == v["y"]).any()
 
 
-_SITS_ON_IT = {"abs": _zero("x"), "leaky_relu": _zero("x"), "relu": _zero("out"), "norm": _zero("out"), "std": _zero("out"),
-               "max": _tied, "min": _tied, "maximum": _equal, "minimum": _equal,
+_SITS_ON_IT = {"abs": _zero("x"), "leaky_relu": _zero("x"), "relu": _zero("out"), "norm": _zero("out"),
+               "std": _zero("out"), "max": _tied, "min": _tied, "maximum": _equal, "minimum": _equal,
                "clip": lambda v: (v["x"] == v["out"]).any()}
 _MAY = {"floor", "ceil", "round", "sign", "where", "sort", "floor_divide", "remainder"}
 

@@ -37,7 +37,7 @@ class Form:
         self.scales = subject.scales()
         parts = [c * subject.value] if d is None else [w * g for w, g in zip(d, subject.gradients(c))]
         parts += [np.linalg.norm(np.nan_to_num(s * g, posinf=0, neginf=0)) for s, g in zip(self.scales, gradients)]
-        self.size = float(sum(np.abs(p).sum(where=np.isfinite(p)) for p in parts))     # φ's rounding error is ε times that
+        self.size = float(sum(np.abs(p).sum(where=np.isfinite(p)) for p in parts))     # φ rounds by ε times that
 
     def phi(self, point):
         """φ there, a float."""
@@ -63,7 +63,9 @@ class Form:
 
 
 def verify(report, form, rng, kinks):
-    """Hold γ against differences of φ. Returns whether it stands. Fills ``kinks``: (input, index) -> (`Slope`, None)."""
+    """Hold γ against differences of φ; returns whether it stands. Fills ``kinks``: (input, index) -> (`Slope`, None).
+
+    """
     n = sum(x.size for x in form.subject.point)
     if n:
         exact, _, phi = form.direction(rng)

@@ -135,7 +135,8 @@ def _slips(node, i, g, wide, h, derivative, values):
         yield wide.sum(axis=1), "wrong-axis", "what {op} broadcasts along axis 0 is summed over axis 1 instead"
     for axis in range(h.ndim if name not in ("sum", "mean") else 0):
         for by in (1, -1) if h.shape[axis] > 2 else ():
-            yield backend.of(h).roll(h, by, axis), "shift", f"what flows back through {{op}} is off by one along axis {axis}"
+            text = f"what flows back through {{op}} is off by one along axis {axis}"
+            yield backend.of(h).roll(h, by, axis), "shift", text
 
 
 def _factors(h, v, x):

@@ -134,7 +134,8 @@ def constant_offset(case):
         often = f"{round(count)} · " if round(count) > 1 else ""
         text = f"{often}½ log 2π (the constant of a Gaussian, once per dimension)"
     sign = "+" if difference[0] > 0 else "−"
-    return Diagnosis("offset", f"{case.who} is {case.what} {sign} {text or f'{c:.6g}'} everywhere: a constant that does "
+    return Diagnosis("offset", f"{case.who} is {case.what} {sign} {text or f'{c:.6g}'} everywhere: a constant that "
+                               f"does "
                                "not belong, or is missing")
 
 

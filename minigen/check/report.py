@@ -84,9 +84,8 @@ class Report:
 
     Attributes:
         title: what was checked.
-        claims: every line, in order. findings: one for each claim that fails. notes: what else you should know (kinks,
-        ties,
-            what was sampled rather than tested in full).
+        claims: every line, in order. findings: one for each claim that fails.
+        notes: what else you should know (kinks, ties, what was sampled rather than tested in full).
         values: named numbers that the check computed (an integral, a spectral gap).
         pictures: what `plot` draws: ``("curve", title, steps, errors)`` or ``("map", title, array)``.
     """

@@ -1,11 +1,13 @@
-r"""Do samples come from a density? Pearson's χ² over cells where those can be summed or integrated, Stein's identities elsewhere.
+r"""Do samples come from a density? Pearson's χ² over cells where there are few dimensions, Stein's identities
+elsewhere.
 
 For every p that falls off smoothly on all of ℝᵈ, with the score s = ∇ log p,
 
     E[s_i] = 0,        E[s_i (x_j − m_j)] = −δ_ij        for any constant m.                                     (1)
 
-Proof: s_i p = ∂p/∂x_i; integrate by parts. For a Gaussian −E[s_i (x_i − m_i)] is the variance of the samples over that of p,
-so a failure reads as "too wide by …". Each test is made at a stated false-alarm rate: the chance to accuse a right sampler.
+Proof: s_i p = ∂p/∂x_i; integrate by parts. For a Gaussian −E[s_i (x_i − m_i)] is the variance of the samples over that
+of p, so a failure reads as "too wide by …". Each test is made at a stated false-alarm rate: the chance to accuse a
+right sampler.
 """
 import numpy as np
 from scipy import stats
@@ -76,8 +78,8 @@ def stein(report, p, draws, false_alarm):
     z = {key: v.mean() / max(v.std() / np.sqrt(n), 1e-300) for key, v in identities.items()}
     kind, i, j = max(z, key=lambda key: abs(z[key]))
     value = identities[kind, i, j].mean()
-    text = {"location": f"the samples are shifted against the density in dimension {i} (E[∂ log p/∂x_{i}] = {value:.3g}, "
-                        "and should be 0)",
+    text = {"location": f"the samples are shifted against the density in dimension {i} (E[∂ log p/∂x_{i}] = "
+                        f"{value:.3g}, and should be 0)",
             "scale": f"in dimension {i} the samples' variance is about {1 - value:.3g} times that of the density",
             "correlation": f"dimensions {i} and {j} are correlated otherwise than in the density"}[kind]
     threshold = stats.norm.isf(false_alarm / 2 / len(identities))

@@ -2,10 +2,12 @@ r"""Densities on the plane that are known exactly: mixtures of Gaussians.
 
 With K components of weight w_k, mean μ_k and standard deviation σ_k, and D = 2,
 
-    p(x) = Σ_k w_k N(x; μ_k, σ_k² I),    log p(x) = logsumexp_k [log w_k − ‖x − μ_k‖² / (2 σ_k²) − D log σ_k − ½ D log 2π].      (1)
+    p(x) = Σ_k w_k N(x; μ_k, σ_k² I),
+    log p(x) = logsumexp_k [log w_k − ‖x − μ_k‖² / (2 σ_k²) − D log σ_k − ½ D log 2π].                           (1)
 
-So what a model has learnt can be compared with the truth, in nats. Every component belongs to a class, its label. A shape that is no
-mixture, such as a moon, is drawn as a chain of many small Gaussians, and is then one as exactly as the others.
+So what a model has learnt can be compared with the truth, in nats. Every component belongs to a class, its label. A
+shape that is no mixture, such as a moon, is drawn as a chain of many small Gaussians, and is then one as exactly as
+the others.
 """
 import numpy as np
 from scipy.special import logsumexp
@@ -17,8 +19,9 @@ class GaussianMixture:
     """Eq. (1), on the host, in float64.
 
     Args:
-        means: (K, D). stds: (K,) or one number. weights: (K,), positive; they are made to sum to one. By default all are equal.
-        labels: (K,) integers, the class of each component, all of 0 … classes − 1 in use. By default each is its own class.
+        means: (K, D). stds: (K,) or one number.
+        weights: (K,), positive; they are made to sum to one. By default all are equal.
+        labels: (K,) integers, the class of each component, all of 0 … classes − 1 in use. By default each is its own.
 
     Attributes: means (K, D), stds, weights, labels (K,); classes, how many there are.
 
@@ -35,7 +38,8 @@ class GaussianMixture:
         self.weights = weights / weights.sum()
         self.labels = np.arange(K) if labels is None else np.asarray(labels)
         if self.labels.shape != (K,) or not np.array_equal(np.unique(self.labels), np.arange(self.labels.max() + 1)):
-            raise ValueError(f"GaussianMixture: labels are {K} integers that leave out none of 0 … classes − 1, got {self.labels}")
+            raise ValueError(f"GaussianMixture: labels are {K} integers that leave out none of 0 … classes − 1, got "
+                             f"{self.labels}")
         self.classes = int(self.labels.max()) + 1
 
     def _per_component(self, name, values):
@@ -62,7 +66,7 @@ class GaussianMixture:
         if x.shape[-1:] != (D,):
             raise ValueError(f"GaussianMixture: wants points (…, {D}), got shape {x.shape}")
         squares = ((x[..., None, :] - self.means) ** 2).sum(axis=-1)                                # (…, K)
-        return np.log(self.weights) - 0.5 * squares / self.stds ** 2 - D * np.log(self.stds) - 0.5 * D * np.log(2 * np.pi)
+        return np.log(self.weights) - 0.5 * squares / self.stds ** 2 - D * (np.log(self.stds) + 0.5 * np.log(2 * np.pi))
 
     def given(self, label):
         """p(x|y): the mixture of this class's components alone, one class."""
@@ -83,9 +87,10 @@ def ring(components=8, radius=2.0, std=0.1):
 
 
 def moons(std=0.1, components=32):
-    """Two interleaved half circles of radius 1 with noise, classes 0 (upper) and 1; each a chain of ``components`` Gaussians.
+    """Two interleaved half circles of radius 1 with noise, classes 0 (upper) and 1.
 
-    They stand π / components apart, so that for ``std`` above that distance the chain is a smooth band.
+    Each is a chain of ``components`` Gaussians. They stand π / components apart, so that for ``std``
+    above that distance the chain is a smooth band.
     """
     angles = np.pi * (np.arange(components) + 0.5) / components
     upper = np.stack([np.cos(angles) - 0.5, np.sin(angles) - 0.25], axis=1)

@@ -30,7 +30,7 @@ from minigen.tensor import Tensor
 
 __all__ = ["Table", "product"]
 
-TOLERANCE = 1e-9     # how far from 1 a total may be before we refuse it
+TOLERANCE = {8: 1e-9, 4: 1e-5, 2: 1e-2}     # how far from 1 a total may be, by bytes per number
 
 
 class Table:
@@ -42,24 +42,27 @@ class Table:
         names: the name of each axis, as separate strings.
         conditions: how many of the last axes are conditions; 0 for a joint.
 
-    Values of a variable are counted from 0. A setting of the conditions that cannot happen (p(y) = 0) has p(x | y) =
-    NaN there and counts nowhere. Raises ValueError for negative numbers, a wrong total, or names that do not fit.
+    Values of a variable are counted from 0. A setting of the conditions that cannot happen (p(y) = 0) has p(x | y) = NaN
+    and counts nowhere. Raises ValueError for negative numbers, a wrong total, or names that do not fit.
     """
 
     def __init__(self, probabilities, *names, conditions=0):
-        array = np.array(_host(probabilities), dtype=np.float64)
+        given = np.asarray(_host(probabilities))
+        array = given.astype(np.float64)
         if len(names) != array.ndim or len(set(names)) != len(names) or not all(isinstance(n, str) for n in names):
-            raise ValueError(f"Table: wants one distinct name per axis, got {names} for an array of shape {array.shape}")
+            raise ValueError(f"Table: wants one distinct name per axis, got {names} for an array {array.shape}")
         if (array < 0).any():
             raise ValueError(f"Table: a probability is negative ({array.min():g}); did you pass log-probabilities? "
                              "Table.normalised(np.exp(...)) takes weights")
         self.variables, self.conditions = names[:array.ndim - conditions], names[array.ndim - conditions:]
         totals = array.sum(axis=tuple(range(len(self.variables))))
         with np.errstate(invalid="ignore"):
-            right = np.abs(totals - 1) <= TOLERANCE
+            right = np.abs(totals - 1) <= (TOLERANCE[given.itemsize] if given.dtype.kind == "f" else TOLERANCE[8])
         if not (right | (np.isnan(totals) & (conditions > 0))).all():              # NaN: a condition that cannot happen
             raise ValueError(f"Table: {self} must sum to 1 over {', '.join(self.variables)}, got "
                              f"{np.extract(~right, totals)[0]:g}; Table.normalised(...) divides by the sum")
+        if given.dtype.kind == "f" and given.itemsize < 8:
+            array = array / totals                                 # exact to rounding, whatever precision it came in
         array.flags.writeable = False
         self.probabilities = array
 
@@ -120,7 +123,8 @@ class Table:
         where = tuple(self._value(name, values[name]) if name in values else slice(None) for name in left)
         picked = ratio[where]
         if values and np.isnan(picked).all():
-            raise ValueError(f"Table.given: {_show(values)} has probability 0, so nothing can be conditioned on it")
+            shown = ", ".join(f"{name}={value}" for name, value in values.items())
+            raise ValueError(f"Table.given: {shown} has probability 0, so nothing can be conditioned on it")
         free = [name for name in left if name not in values]
         return Table(picked, *free, conditions=len(free) - len(rest))
 
@@ -141,8 +145,8 @@ class Table:
         conditions = [n for n in dict.fromkeys(self.conditions + other.conditions) if n not in variables]
         names = [*variables, *conditions]
         a, b = self._stretched(names), other._stretched(names)
-        product = np.where((a == 0) | (b == 0), 0.0, a * b)            # 0 · NaN: what cannot happen weighs nothing
-        return Table(product, *names, conditions=len(conditions))
+        both = np.where((a == 0) | (b == 0), 0.0, a * b)               # 0 · NaN: what cannot happen weighs nothing
+        return Table(both, *names, conditions=len(conditions))
 
     # ---- what follows from them ----------------------------------------------------------------------------------
     def bayes(self, prior):
@@ -159,12 +163,8 @@ class Table:
         Their `product` is the nearest distribution of that form (in KL from p); it is p itself if p is Markov.
         """
         names = names or self.variables
-        factors = []
-        for i, name in enumerate(names):
-            before = names[max(0, i - order):i]
-            part = self.marginal(name, *before)
-            factors.append(part.given(*before) if before else part)
-        return factors
+        before = [names[max(0, i - order):i] for i in range(len(names))]
+        return [self.marginal(name, *past).given(*past) for name, past in zip(names, before)]
 
     def independent(self, *groups, given=(), tolerance=1e-12):
         """Whether the variables are independent given ``given``. Eq. (5).
@@ -175,13 +175,11 @@ class Table:
         """
         groups, given = [_tuple(g) for g in groups], _tuple(given)
         everything = [name for group in groups for name in group]
-        together = self.marginal(*everything, *given)
-        condition = together.marginal(*given).probabilities if given else np.float64(1.0)
-        product = np.ones(())
+        together, parts = self.marginal(*everything, *given), 1.0
         for group in groups:                       # p(x, z) p(y, z) = p(x, y, z) p(z): Eq. (5) without a division
-            product = product * together.marginal(*group, *given)._stretched(together.names)
-        whole = together.probabilities * condition ** (len(groups) - 1)
-        return bool(np.abs(product - whole).max() <= tolerance)
+            parts = parts * together.marginal(*group, *given)._stretched(together.names)
+        whole = together.probabilities * together.marginal(*given).probabilities ** (len(groups) - 1)
+        return bool(np.abs(parts - whole).max() <= tolerance)
 
     # ---- numbers -------------------------------------------------------------------------------------------------
     def probability(self, **values):
@@ -244,12 +242,10 @@ class Table:
         if self.probabilities.size > 256:
             return f"{self} with {' × '.join(map(str, self.probabilities.shape))} entries"
         *rows, last = self.names
-        head = "  ".join([*(f"{n:>4}" for n in rows), *(f"{f'{last}={v}':>8}" for v in range(self.sizes[last]))])
-        lines = [str(self), head]
+        lines = [[*(f"{n:>4}" for n in rows), *(f"{f'{last}={v}':>8}" for v in range(self.sizes[last]))]]
         for setting in np.ndindex(self.probabilities.shape[:-1]):
-            values = [f"{v:8.4f}" for v in self.probabilities[setting]]
-            lines.append("  ".join([*(f"{v:>4}" for v in setting), *values]))
-        return "\n".join(lines)
+            lines.append([*(f"{v:>4}" for v in setting), *(f"{v:8.4f}" for v in self.probabilities[setting])])
+        return "\n".join([str(self), *map("  ".join, lines)])
 
     # ---- axes ----------------------------------------------------------------------------------------------------
     def _known(self, function, names, among):
@@ -304,7 +300,3 @@ def _tuple(names):
 
 def _host(values):
     return values.numpy() if isinstance(values, Tensor) else values
-
-
-def _show(values):
-    return ", ".join(f"{name}={value}" for name, value in values.items())

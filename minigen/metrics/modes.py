@@ -49,12 +49,13 @@ def count_modes(samples, means, std, share=0.1):
         samples: (n, D), array or Tensor. means: (K, D). std: σ, a positive number.
         share: how many samples a recovered mode must have, as a fraction of n / K.
 
-    Returns `Modes`. Samples that are not finite are of low quality. Raises ValueError for shapes that do not fit, no samples,
-    or std or share that are not positive.
+    Returns `Modes`. Samples that are not finite are of low quality. Raises ValueError for shapes that do not fit, no
+    samples, or std or share that are not positive.
     """
     x, mu = _host(samples), _host(means)
     if x.ndim != 2 or mu.ndim != 2 or x.shape[1] != mu.shape[1] or not len(x) or not len(mu):
-        raise ValueError(f"count_modes: wants samples (n, D) and means (K, D) with n, K ≥ 1, got {x.shape} and {mu.shape}")
+        raise ValueError(f"count_modes: wants samples (n, D) and means (K, D) with n, K ≥ 1, got {x.shape} and "
+                         f"{mu.shape}")
     if not std > 0 or not share > 0:
         raise ValueError(f"count_modes: std and share must be positive, got {std} and {share}")
     squared = np.stack([np.sum((x - m) ** 2, axis=1) for m in mu], axis=1)                                 # (n, K)

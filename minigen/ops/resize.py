@@ -66,8 +66,7 @@ def _matrix(X, Y, mode, dtype, home):
         low = np.floor(u).astype(int)
         np.add.at(A, (i, np.clip(low, 0, X - 1)), 1 - (u - low))                                  # Eq. (3)
         np.add.at(A, (i, np.clip(low + 1, 0, X - 1)), u - low)
-    with backend.use(home):
-        return to_array(A)
+    return to_array(A, xp=backend.get(home))
 
 
 # ---- pixel shuffle ---------------------------------------------------------------------------------------------------

@@ -50,8 +50,8 @@ def test_noised_is_the_density_of_scaled_data_plus_noise():
 
 @pytest.mark.parametrize("mixture", [MIXTURE, ring(), moons()])
 def test_samples_come_from_the_density(mixture):
-    """−log p averaged over 20,000 draws is the entropy, and so it is over a grid with weight p. The two agree to 5 standard errors:
-    false alarm below 1e-6. The classes occur as often as they should, by a χ² test at 1e-4."""
+    """−log p averaged over 20,000 draws is the entropy, and so it is over a grid with weight p. The two agree to 5
+    standard errors: false alarm below 1e-6. The classes occur as often as they should, by a χ² test at 1e-4."""
     x, y = mixture.sample(20_000, rng=3)
     assert x.shape == (20_000, 2) and x.dtype == np.float32 and y.dtype == np.int64
     drawn = -mixture.log_density(x)

@@ -9,7 +9,7 @@ MEANS = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
 
 
 def test_counts_placed_by_hand():
-    """100 samples: 60 at mode 0, 10 just inside 3σ of mode 1, 3 just inside of mode 2, 26 just outside of mode 3, one NaN."""
+    """100 samples: 60 at mode 0, 10 and 3 just inside 3σ of modes 1 and 2, 26 just outside of mode 3, one NaN."""
     x = np.concatenate([np.zeros((60, 2)), np.tile([10 - 0.59, 0], (10, 1)), np.tile([0, 10.59], (3, 1)),
                         np.tile([10.43, 10.43], (26, 1)), [[np.nan, 0]]])
     found = count_modes(x, MEANS, 0.2)

@@ -160,3 +160,5 @@ def test_a_window_of_padding_alone_has_no_largest_value():
         mg.max_pool2d(mg.zeros((1, 4, 4, 1)), 2, 2, (1, 2))
     with pytest.raises(ValueError, match="max_pool2d: along H a window of 2 lies in the padding alone"):
         mg.max_pool2d(mg.zeros((1, 4, 4, 1)), 2, 2, ((0, 2), (0, 0)))
+    with pytest.raises(ValueError, match="max_pool2d: along W a window of 3 lies in the padding alone"):
+        mg.max_pool2d(mg.zeros((1, 4, 4, 1)), 3, 1, ((0, 0), (3, 0)))

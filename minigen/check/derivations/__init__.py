@@ -1,7 +1,7 @@
 """The classical identities of generative modelling as statements that can be checked, and exercises that can be graded.
 
-Every entry holds a formula, where it comes from, and a check that compares the formula with something that does not know
-it: a sum over all states, quadrature, automatic differentiation, the dense Jacobian. You can put in your own formula:
+Every entry holds a formula, where it comes from, and a check that compares the formula with something that does not
+know it: a sum over all states, quadrature, automatic differentiation, the dense Jacobian. Put in your own formula:
 
     from minigen.check import derivations
     derivations.names()                                            # what there is
@@ -19,7 +19,8 @@ from minigen.check.derivations.base import Derivation, registered
 
 __all__ = ["Derivation", "Result", "get", "names", "run", "run_all", "table"]
 
-SUBJECTS = ("calculus", "probability", "latent", "adversarial", "flows", "transforms", "diffusion", "energy", "sampling")
+SUBJECTS = ("calculus", "probability", "latent", "adversarial", "flows", "transforms", "diffusion", "energy",
+            "sampling")
 
 
 def _load():

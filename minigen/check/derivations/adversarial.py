@@ -64,7 +64,8 @@ def _(formula):
     for seed in range(3):
         p, q = _pair(seed)
         jsd = Table(p, "x").jsd(Table(q, "x"))
-        equal(report, "on a table", formula(jsd), _value(p / (p + q), p, q), 1e-10, {"−log 4": -np.log(4), "2 JSD": 2 * jsd})
+        terms = {"−log 4": -np.log(4), "2 JSD": 2 * jsd}
+        equal(report, "on a table", formula(jsd), _value(p / (p + q), p, q), 1e-10, terms)
     p, q = [Density("gan-value", Normal(mean, log_std, event_ndim=0)) for mean, log_std in ((0.0, 0.0), (1.5, 0.4))]
 
     def expect(log_ratio):

@@ -30,8 +30,8 @@ class Derivation:
     """One identity; calling it evaluates its formula.
 
     Attributes:
-        name: short, in small letters. statement: the identity. usage: what the formula takes and gives. source: authors,
-            year, arXiv number.
+        name: short, in small letters. statement: the identity. usage: what the formula takes and gives.
+        source: authors, year, arXiv number.
         formula: ours, a function; yours takes the same arguments.
     """
 

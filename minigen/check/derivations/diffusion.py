@@ -41,7 +41,8 @@ def _(formula):
 
 @derivation("diffusion-posterior", source=HO + ", eq. (6)–(7)")
 def diffusion_posterior(zt, z0, beta, bar_before, bar):
-    """q(z_{t−1} | z_t, z_0) has mean (√ᾱ_{t−1} β_t z_0 + √α_t (1 − ᾱ_{t−1}) z_t)/(1 − ᾱ_t), variance β_t (1 − ᾱ_{t−1})/(1 − ᾱ_t).
+    """q(z_{t−1} | z_t, z_0) is normal with mean (√ᾱ_{t−1} β_t z_0 + √α_t (1 − ᾱ_{t−1}) z_t)/(1 − ᾱ_t)
+    and variance β_t (1 − ᾱ_{t−1})/(1 − ᾱ_t).
 
     (mean, variance) from z_t, z_0, β_t, ᾱ_{t−1} and ᾱ_t.
     """
@@ -65,14 +66,16 @@ def _(formula):
         parts.append((np.sqrt(before) * BETA[t] * z0 / (1 - bar), np.sqrt(1 - BETA[t]) * (1 - before) * zt / (1 - bar)))
     ours, yours, parts = np.array(ours), np.array(yours), np.array(parts)
     factors = {"1 − ᾱ_t": 1 - ALPHA_BAR[1:], "1 − ᾱ_{t−1}": 1 - ALPHA_BAR[:-1], "β_t": BETA[1:]}
-    equal(report, "mean", yours[:, 0], ours[:, 0], 1e-7, {"the part of z_0": parts[:, 0], "the part of z_t": parts[:, 1]})
+    terms = {"the part of z_0": parts[:, 0], "the part of z_t": parts[:, 1]}
+    equal(report, "mean", yours[:, 0], ours[:, 0], 1e-7, terms)
     equal(report, "variance", yours[:, 1], ours[:, 1], 1e-7, factors=factors)
     return report
 
 
 @derivation("diffusion-bound", source="J. Sohl-Dickstein et al. 2015, arXiv:1503.03585; " + HO + ", eq. (5)")
 def diffusion_bound(L_T, L_between, L_0):
-    """−log p(z_0) ≤ KL(q(z_T | z_0) ‖ p(z_T)) + Σ_{t≥2} E_q KL(q(z_{t−1} | z_t, z_0) ‖ p(z_{t−1} | z_t)) − E_q log p(z_0 | z_1).
+    """−log p(z_0) ≤ KL(q(z_T | z_0) ‖ p(z_T)) + Σ_{t≥2} E_q KL(q(z_{t−1} | z_t, z_0) ‖ p(z_{t−1} | z_t))
+    − E_q log p(z_0 | z_1).
 
     The bound from L_T, the list of the L_{t−1}, and L_0 = −E log p(z_0 | z_1).
     """
@@ -83,8 +86,8 @@ def diffusion_bound(L_T, L_between, L_0):
 def _(formula):
     """Against E_q[log q(z_{1:T} | z_0)/p(z_{0:T})], summed over all paths of a chain of K states with T = 3."""
     report, K = new_report(), 3
-    q1, q2, q3 = [Table.random(seed, new=K, old=K).given("old").probabilities.T for seed in (0, 1, 2)]    # [old, new]
-    p1, p2, p3 = [Table.random(seed, new=K, old=K).given("old").probabilities.T for seed in (10, 11, 12)]  # [z_t, z_{t−1}]
+    steps = [Table.random(seed, new=K, old=K).given("old").probabilities.T for seed in range(6)]      # [old, new]
+    (q1, q2, q3), (p1, p2, p3) = steps[:3], steps[3:]                                       # p_t[z_t, z_{t−1}]
     prior = Table.random(20, z=K).probabilities
     p = np.einsum("d,dc,cb,ba->abcd", prior, p3, p2, p1)                                    # p(z_0, z_1, z_2, z_3)
     for z0 in range(K):
@@ -121,8 +124,8 @@ def _(formula):
     mu_theta = (zt - beta / np.sqrt(1 - bar) * eps_theta) / np.sqrt(1 - beta)
     for name, sigma2 in (("σ² = β", beta), ("σ² = β̃", beta * (1 - before) / (1 - bar))):
         factors = {"α_t": 1 - beta, "1 − ᾱ_t": 1 - bar, "σ²": sigma2, "β_t": beta}
-        equal(report, name, formula(beta, bar, sigma2) * (eps - eps_theta) ** 2, (mu_tilde - mu_theta) ** 2 / (2 * sigma2),
-              factors=factors)
+        loss, kl = formula(beta, bar, sigma2) * (eps - eps_theta) ** 2, (mu_tilde - mu_theta) ** 2 / (2 * sigma2)
+        equal(report, name, loss, kl, factors=factors)
     return report
 
 

@@ -169,7 +169,8 @@ def score_matching(s, divergence):
 def _(formula):
     """Differences between models, where the constant cancels; p(x) ∝ exp(−x⁴/4 + 0.3 x)."""
     report, line = new_report(), [(-8, 8)]
-    models = ((lambda x: -x, lambda x: -np.ones_like(x)), (lambda x: 1 - x ** 3 / 2, lambda x: -1.5 * x ** 2), (np.sin, np.cos))
+    models = ((lambda x: -x, lambda x: -np.ones_like(x)), (lambda x: 1 - x ** 3 / 2, lambda x: -1.5 * x ** 2),
+              (np.sin, np.cos))                                                              # (s, s′)
 
     def expect(f):
         return integrate(lambda x: np.exp(-x[:, 0] ** 4 / 4 + 0.3 * x[:, 0]) * f(x[:, 0]), line)

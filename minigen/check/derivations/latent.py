@@ -71,7 +71,8 @@ def _(formula):
 
 @derivation("elbo-linear-gaussian", source="M. Tipping, C. Bishop 1999 (probabilistic PCA); the linear VAE")
 def elbo_linear_gaussian(x, W, b, sigma, m, s):
-    """E_q[log p(x | z)] = −½ D log 2πσ² − (|x − W m − b|² + Σ W_dk² s_k²)/2σ², x | z ~ N(W z + b, σ² I), q = N(m, diag s²).
+    """E_q[log p(x | z)] = −½ D log 2πσ² − (|x − W m − b|² + Σ W_dk² s_k²)/2σ²
+    for x | z ~ N(W z + b, σ² I) and q = N(m, diag s²).
 
     The reconstruction term for each example (N,); x (N, D), W (D, K), b (D,), m (N, K), s (K,).
     """

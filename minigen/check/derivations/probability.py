@@ -83,7 +83,7 @@ def _markov(theta):
 
 @derivation("kl-chain-rule", source="T. Cover, J. Thomas 2006, theorem 2.5.3")
 def kl_chain_rule(px, kl_x, kl_z_given_x):
-    """KL(p(x, z) ‖ q(x, z)) = KL(p(x) ‖ q(x)) + E_p(x) KL(p(z | x) ‖ q(z | x)), so dropping a variable never raises a KL.
+    """KL(p(x, z) ‖ q(x, z)) = KL(p(x) ‖ q(x)) + E_p(x) KL(p(z | x) ‖ q(z | x)); dropping z never raises a KL.
 
     The KL of the joints, from p(x) (X,), the KL of the marginals, and the KLs of the conditionals, one per x (X,).
     """

@@ -7,5 +7,5 @@ from minigen.models.adversarial.penalties import R1, GradientPenalty
 from minigen.models.adversarial.sngan import SNGAN, spectral_mlp
 from minigen.models.adversarial.wgan import WGAN, WGANGP, wasserstein_normal
 
-__all__ = ["ACGAN", "ConditionalGAN", "GAN", "GradientPenalty", "LOSSES", "Loss", "ProjectionGAN", "R1", "SNGAN", "WGAN",
-           "WGANGP", "losses", "spectral_mlp", "theory", "wasserstein_normal"]
+__all__ = ["ACGAN", "ConditionalGAN", "GAN", "GradientPenalty", "LOSSES", "Loss", "ProjectionGAN", "R1", "SNGAN",
+           "WGAN", "WGANGP", "losses", "spectral_mlp", "theory", "wasserstein_normal"]

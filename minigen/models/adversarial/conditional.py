@@ -45,8 +45,8 @@ class ConditionalGAN(GAN):
     """A GAN that is told the label, Eqs. (1), (2). Batches are {"x": (N, *event), "y": (N,) integers}.
 
     Args: as in `GAN`, and classes: how many labels there are, called 0 … classes − 1. A generator of your own takes
-        (N, K + classes), noise and one-hot label; a discriminator of your own (N, D + classes), the flattened example and
-        the one-hot label.
+        (N, K + classes), noise and one-hot label; a discriminator of your own (N, D + classes), the flattened example
+        and the one-hot label.
     """
 
     def __init__(self, classes, event_shape=(2,), latents=2, hidden=(128, 128), loss="non-saturating", **settings):
@@ -126,8 +126,10 @@ class Heads(nn.Module):
 
 
 class ProjectionGAN(ConditionalGAN):
-    """A GAN whose discriminator takes the label by an inner product, Eq. (4). Args: as in `ConditionalGAN`; a discriminator of
-    your own is a `Heads`."""
+    """A GAN whose discriminator takes the label by an inner product, Eq. (4).
+
+    Args: as in `ConditionalGAN`; a discriminator of your own is a `Heads`.
+    """
 
     def _default_discriminator(self, hidden, rng):
         return _heads(self, hidden, rng)
@@ -190,6 +192,7 @@ def _class_loss(logits, labels):
 def _heads(model, hidden, rng):
     """The default discriminator of projection and auxiliary classifier: an MLP's features, then `Heads`."""
     if not hidden:
-        raise ValueError(f"{type(model).__name__}: its discriminator needs at least one hidden layer, got hidden={hidden}")
+        raise ValueError(f"{type(model).__name__}: its discriminator needs at least one hidden layer, got "
+                         f"hidden={hidden}")
     mlp = nn.MLP([math.prod(model.event_shape), *hidden], activation=nn.LeakyReLU(0.2), rng=rng)
     return Heads(nn.Sequential(flatten, mlp, nn.LeakyReLU(0.2)), hidden[-1], model.classes, rng=rng)

@@ -58,8 +58,8 @@ class GAN(GenerativeModel):
         hidden: widths of the hidden layers of both networks, where they are not given.
         loss: the name of one of `losses.LOSSES`, or a `losses.Loss`.
         penalty: None, `penalties.GradientPenalty` or `penalties.R1`: added to the discriminator's loss.
-        generator: Module from z (N, K) to (N, *event) or (N, D). discriminator: Module from (N, *event) to (N,) or (N, 1),
-            a logit. By default multilayer perceptrons.
+        generator: Module from z (N, K) to (N, *event) or (N, D). discriminator: Module from (N, *event) to (N,) or
+            (N, 1), a logit. By default multilayer perceptrons.
         discriminator_steps: k in Eq. (4).
         rng: generator or seed of the initial weights.
     """
@@ -76,7 +76,8 @@ class GAN(GenerativeModel):
         return nn.MLP([self.latents, *hidden, math.prod(self.event_shape)], activation=nn.LeakyReLU(0.2), rng=rng)
 
     def _default_discriminator(self, hidden, rng):
-        return nn.Sequential(flatten, nn.MLP([math.prod(self.event_shape), *hidden, 1], activation=nn.LeakyReLU(0.2), rng=rng))
+        sizes = [math.prod(self.event_shape), *hidden, 1]
+        return nn.Sequential(flatten, nn.MLP(sizes, activation=nn.LeakyReLU(0.2), rng=rng))
 
     # ---- the two networks ----------------------------------------------------------------------------------------
     def generate(self, z, labels=None):
@@ -94,8 +95,8 @@ class GAN(GenerativeModel):
     def discriminator_terms(self, x, labels=None, *, rng=None, z=None, alpha=None):
         """What the discriminator minimises, Eq. (4): {"loss", "real", "fake"} and "penalty" if there is one.
 
-        "real" and "fake" are the mean outputs a on data and on fakes. ``z`` (N, K) replaces the noise of Eq. (1), ``alpha``
-        (N,) that of a gradient penalty.
+        "real" and "fake" are the mean outputs a on data and on fakes. ``z`` (N, K) replaces the noise of Eq. (1),
+        ``alpha`` (N,) that of a gradient penalty.
         """
         fake = self._fakes(len(x), labels, rng, z)
         terms = self._compared(self.discriminate(x, labels), self.discriminate(fake, labels))
@@ -167,12 +168,12 @@ class GAN(GenerativeModel):
     def _as_events(self, x, n):
         shape = (n, *self.event_shape)
         if x.size != math.prod(shape):
-            raise ValueError(f"{type(self).__name__}: the generator must return (N, {', '.join(map(str, self.event_shape))}) "
-                             f"or as many numbers in a row, got {x.shape} for {n} latents")
+            raise ValueError(f"{type(self).__name__}: the generator must return {shape} or as many numbers in rows for "
+                             f"{n} latents, got {x.shape}")
         return mg.reshape(x, shape)
 
     def _one_each(self, a, n):
         if a.size != n:
-            raise ValueError(f"{type(self).__name__}: the discriminator must return one logit for each of {n} examples, "
-                             f"got shape {a.shape}")
+            raise ValueError(f"{type(self).__name__}: the discriminator must return one logit for each of {n} "
+                             f"examples, got shape {a.shape}")
         return mg.reshape(a, (n,))

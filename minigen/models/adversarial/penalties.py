@@ -52,8 +52,8 @@ def flat(x):
 class GradientPenalty:
     """WGAN-GP's penalty, Eqs. (1), (2). ``weight`` is λ.
 
-    Called with ``(critic, x, fake, *, rng=None, alpha=None)`` it returns the penalty of each example, (N,). ``alpha`` (N,)
-    replaces the numbers of Eq. (1).
+    Called with ``(critic, x, fake, *, rng=None, alpha=None)`` it returns the penalty of each example, (N,). ``alpha``
+    (N,) replaces the numbers of Eq. (1).
     """
     weight: float = 10.0
 

@@ -27,7 +27,8 @@ from minigen.random import as_generator
 class SNGAN(GAN):
     """A GAN with a spectrally normalised discriminator, Eq. (2), and the hinge loss.
 
-    Args: as in `GAN`, and lipschitz: K. A discriminator of your own is used as it is: wrap its layers in `nn.SpectralNorm`.
+    Args: as in `GAN`, and lipschitz: K. A discriminator of your own is used as it is: wrap its layers in
+        `nn.SpectralNorm`.
     """
 
     def __init__(self, event_shape=(2,), latents=2, hidden=(128, 128), loss="hinge", *, lipschitz=1.0, **settings):

@@ -75,8 +75,8 @@ def best_logit(p, q):
     """a* = log p − log q. Eq. (2).
 
     Args:
-        p, q: two `Table`s over the same variables; or two densities on the line: each a distribution with ``log_prob``, or a
-            function from x (n,) to log p(x) in nats (n,), both Tensors.
+        p, q: two `Table`s over the same variables; or two densities on the line: each a distribution with ``log_prob``,
+            or a function from x (n,) to log p(x) in nats (n,), both Tensors.
 
     Returns an array of p's shape for Tables (0 where neither has mass, since D does not matter there); for densities a
     function from x (n,) to a* (n,).
@@ -90,7 +90,7 @@ def best_logit(p, q):
 
 
 def best_discriminator(p, q):
-    """D* = p/(p + q), Eq. (2): an array for Tables, for densities a function from x (n,) to probabilities (n,), NumPy."""
+    """D* = p/(p + q), Eq. (2): an array for Tables, for densities a function from x (n,) to D* (n,), both NumPy."""
     a = best_logit(p, q)
     return expit(a) if isinstance(p, Table) else lambda x: expit(_host(a(_points(x))))
 
@@ -125,9 +125,10 @@ def step(p, q, rate=1.0):
     if not rate > 0:
         raise ValueError(f"step: the rate must be positive, got {rate}")
     P, Q = _arrays(p, q)
-    if (Q[P > 0] == 0).any():
-        raise ValueError(f"step: q is 0 at {int((Q[P > 0] == 0).sum())} points where p is not; what G never makes cannot "
-                         "grow, so start from q > 0")
+    lost = int(((P > 0) & (Q == 0)).sum())
+    if lost:
+        raise ValueError(f"step: q is 0 at {lost} points where p is not; what G never makes cannot grow, so start from "
+                         "q > 0")
     ratio = np.divide(P + Q, Q, out=np.ones_like(Q), where=Q > 0)
     return Table.normalised(Q * ratio ** rate, *p.names)                                                   # Eq. (5)
 
@@ -135,7 +136,9 @@ def step(p, q, rate=1.0):
 def generator_gradient(p, q, loss, **box):
     """d/dm E_q[g(a*(x))] for G that moves q by m, x = m + z, with D* held fixed. Eqs. (8)-(11).
 
-    Args: p, q: densities on the line, as in `best_logit`. loss: name of a loss in `losses`, or a `Loss`. box: as in `value`.
+    Args:
+        p, q: densities on the line, as in `best_logit`. loss: name of a loss in `losses`, or a `Loss`.
+        box: as in `value`.
     """
     a, g, log_q = best_logit(p, q), losses.get(loss).generator, _log_density(q)
 
@@ -153,8 +156,8 @@ def _sum(h, p, q, a, box):
     if isinstance(p, Table):
         P, Q = _arrays(p, q)
         if np.shape(a) != P.shape:
-            raise ValueError(f"theory: the discriminator must have a logit for each of p's entries {P.shape}, got shape "
-                             f"{np.shape(a)}")
+            raise ValueError(f"theory: the discriminator must have a logit for each of p's entries {P.shape}, got "
+                             f"shape {np.shape(a)}")
         return float(np.sum(h(P, Q, np.asarray(a, dtype=np.float64))))
     log_p, log_q = _log_density(p), _log_density(q)
 
@@ -176,7 +179,7 @@ def _integral(f, bounds=(-np.inf, np.inf), centre=0.0, scale=1.0):
 
 def _arrays(p, q):
     """The entries of two Tables, axes in p's order. Raises ValueError if they do not fit."""
-    if not isinstance(q, Table) or p.sizes != {name: q.sizes.get(name) for name in p.names} or len(p.names) != len(q.names):
+    if not isinstance(q, Table) or p.sizes != q.sizes or p.conditions or q.conditions:
         raise ValueError(f"theory: p and q must be Tables over the same variables, got {p} {p.sizes} and {q} "
                          f"{getattr(q, 'sizes', '')}")
     order = [q.names.index(name) for name in p.names]

@@ -18,8 +18,7 @@ is nowhere above 1, and G minimises −E[f(G(z))]. Any f with slope at most K gi
     W₁(p, q) ≥ (E_p[f] − E_q[f]) / K.                                                                            (3)
 
 **On a line** the best plan moves the u-quantile of p to the u-quantile of q, W₁ = ∫₀¹ |F⁻¹(u) − G⁻¹(u)| du. For two
-Gaussians the difference of the quantiles is (μ_p − μ_q) + (σ_p − σ_q) Φ⁻¹(u), so that with m = μ_p − μ_q, s = |σ_p −
-σ_q|
+Gaussians the quantiles differ by (μ_p − μ_q) + (σ_p − σ_q) Φ⁻¹(u), so that with m = μ_p − μ_q, s = |σ_p − σ_q|
 
     W₁ = E|m + s ε| = s √(2/π) e^{−m²/(2s²)} + m (2Φ(m/s) − 1),    ε ~ N(0, 1),                                  (4)
 
@@ -49,7 +48,8 @@ class WGAN(GAN):
         if not clip > 0:
             raise ValueError(f"WGAN: clip must be positive, got {clip}")
         self.clip = clip
-        super().__init__(event_shape, latents, hidden, "wasserstein", discriminator_steps=discriminator_steps, **networks)
+        super().__init__(event_shape, latents, hidden, "wasserstein", discriminator_steps=discriminator_steps,
+                         **networks)
         with mg.no_grad():
             self.constrain()
 

@@ -1,7 +1,8 @@
-"""Diffusion models: `process` adds the noise, `ddpm` learns to take it away, `ddim` in fewer steps, `guidance` to order.
+"""Diffusion models: `process` adds the noise, `ddpm` learns to take it away, `ddim` in fewer steps, `guidance` to
+order.
 
-Read them in that order. `networks` has a denoiser for vectors; `exact` one that needs no training, since its data is a mixture of
-Gaussians: the truth that models, samplers and guidance are compared with.
+Read them in that order. `networks` has a denoiser for vectors; `exact` one that needs no training, since its data is
+a mixture of Gaussians: the truth that models, samplers and guidance are compared with.
 """
 from minigen.models.diffusion.ddim import DDIM
 from minigen.models.diffusion.ddpm import DDPM

@@ -2,13 +2,13 @@ r"""DDIM: the same trained network, sampled in fewer steps, and without noise if
 
 J. Song, C. Meng and S. Ermon, "Denoising Diffusion Implicit Models", 2020, arXiv:2010.02502.
 
-**Another process with the same marginals.** The losses of `ddpm` look at q(z_t|x) alone, never at how z_t and z_s hang together. So
-for s < t choose any 0 ≤ σ² ≤ 1 − ᾱ_s and let
+**Another process with the same marginals.** The losses of `ddpm` look at q(z_t|x) alone, never at how z_t and z_s
+hang together. So for s < t choose any 0 ≤ σ² ≤ 1 − ᾱ_s and let
 
     q_σ(z_s|z_t, x) = N(√ᾱ_s x + √(1 − ᾱ_s − σ²) ε_t, σ² I),    ε_t = (z_t − √ᾱ_t x) / √(1 − ᾱ_t).               (20)
 
-If z_t ~ q(z_t|x) then ε_t ~ N(0, I), and z_s is √ᾱ_s x plus noise of variance 1 − ᾱ_s − σ² + σ²: it has the marginal (2). A step of the
-sampler is (20) with the network's x̂ and ε̂ in place of x and ε_t:
+If z_t ~ q(z_t|x) then ε_t ~ N(0, I), and z_s is √ᾱ_s x plus noise of variance 1 − ᾱ_s − σ² + σ²: it has the marginal
+(2). A step of the sampler is (20) with the network's x̂ and ε̂ in place of x and ε_t:
 
     z_s = √ᾱ_s x̂ + √(1 − ᾱ_s − σ²) ε̂ + σ ε,    ε ~ N(0, I),                                                    (21)
     σ = η √((1 − ᾱ_s) / (1 − ᾱ_t)) √(1 − ᾱ_t / ᾱ_s),    0 ≤ η ≤ 1.                                              (22)
@@ -21,19 +21,20 @@ For s = t − 1 and η = 1, σ² is β̃_t and (21) is the step of DDPM with the
 
     z_s / √ᾱ_s = z_t / √ᾱ_t + (ρ_s − ρ_t) ε̂(z_t, t),    ρ_t = √(1 − ᾱ_t) / √ᾱ_t,                                 (23)
 
-an Euler step of the ordinary differential equation dz̄ = ε̂ dρ for z̄ = z/√ᾱ. To go back, from z_s to z_t, solve it for z_t; by ε̂, or,
-eliminating ε̂ from (21) instead, by x̂:
+an Euler step of the ordinary differential equation dz̄ = ε̂ dρ for z̄ = z/√ᾱ. To go back, from z_s to z_t, solve it
+for z_t; by ε̂, or, eliminating ε̂ from (21) instead, by x̂:
 
     z_t = √ᾱ_t (z_s / √ᾱ_s + (ρ_t − ρ_s) ε̂(z_t, t)),                                                           (24)
     z_t = √(1 − ᾱ_t) (z_s / √(1 − ᾱ_s) − (1/ρ_s − 1/ρ_t) x̂(z_t, t)).                                           (25)
 
-z_t is on both sides. With z_s in its place on the right, (24) is an Euler step backwards, nearly that of the paper's Eq. (14). Then put the
-result in again: each such *correction* multiplies the error by a factor that grows with the step and with the slope of ε̂ or x̂. For
-data of unit variance, and √ᾱ_t = cos φ_t, the factors are
+z_t is on both sides. With z_s in its place on the right, (24) is an Euler step backwards, nearly that of the paper's
+Eq. (14). Then put the result in again: each such *correction* multiplies the error by a factor that grows with the
+step and with the slope of ε̂ or x̂. For data of unit variance, and √ᾱ_t = cos φ_t, the factors are
 
     sin φ_t sin(φ_t − φ_s) / cos φ_s  for (24),    cos φ_t sin(φ_t − φ_s) / sin φ_s  for (25),                   (26)
 
-so (24) is for small noise and (25) for large; we change at SNR(s) = 1. Where the factor is below 1 the round trip becomes exact.
+so (24) is for small noise and (25) for large; we change at SNR(s) = 1. Where the factor is below 1 the round trip
+becomes exact.
 """
 import numpy as np
 
@@ -99,7 +100,8 @@ class DDIM:
 
         Args:
             x: (N, *event), as `sample` would return it.
-            corrections: how often the equation is put into itself. 0: one call of the network a step, an error of first order.
+            corrections: how often the equation is put into itself. 0: one call of the network a step, an error of first
+                order.
 
         Raises ValueError if η is not 0: noise cannot be undone.
         """
@@ -115,7 +117,8 @@ class DDIM:
 
     def _back(self, z, s, t, found):
         """z_t from z_s, given what the network says of z_t."""
-        (a_s, a_t), (n_s, n_t) = (table[[s, t]].tolist() for table in (self.model.process.signal, self.model.process.noise))
-        if self.model.process.snr[s] > 1:
+        process = self.model.process
+        (a_s, a_t), (n_s, n_t) = process.signal[[s, t]].tolist(), process.noise[[s, t]].tolist()
+        if process.snr[s] > 1:
             return a_t / a_s * z + (n_t - a_t * n_s / a_s) * found.eps                                 # Eq. (24)
         return n_t / n_s * z - (n_t * a_s / n_s - a_t) * found.x                                       # Eq. (25)

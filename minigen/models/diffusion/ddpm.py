@@ -1,14 +1,16 @@
 r"""Denoising diffusion probabilistic models (DDPM).
 
-J. Ho, A. Jain and P. Abbeel, 2020, arXiv:2006.11239; learned variance and the hybrid loss: A. Nichol and P. Dhariwal, 2021,
-arXiv:2102.09672. Equations (1) to (8) are in `process`.
+J. Ho, A. Jain and P. Abbeel, 2020, arXiv:2006.11239; learned variance and the hybrid loss: A. Nichol and P. Dhariwal,
+2021, arXiv:2102.09672. Equations (1) to (8) are in `process`.
 
-**Model.** Start from noise and go back, by Gaussian steps whose mean is the posterior's with the network's x̂ in place of x:
+**Model.** Start from noise and go back, by Gaussian steps whose mean is the posterior's with the network's x̂ in
+place of x:
 
     p(z_T) = N(0, I),    p_θ(z_{t−1}|z_t) = N(μ_θ(z_t, t), σ_t² I),    μ_θ = μ̃_t(z_t, x̂_θ(z_t, t)).              (9)
 
-**Bound.** By Jensen −log p_θ(x) ≤ E_q[log q(z_1…z_T|x) − log p_θ(x, z_1…z_T)]. Write each forward step backwards, by Bayes' rule:
-q(z_t|z_{t−1}) = q(z_{t−1}|z_t, x) q(z_t|x) / q(z_{t−1}|x). The ratios of marginals telescope, and what is left is
+**Bound.** By Jensen −log p_θ(x) ≤ E_q[log q(z_1…z_T|x) − log p_θ(x, z_1…z_T)]. Write each forward step backwards, by
+Bayes' rule: q(z_t|z_{t−1}) = q(z_{t−1}|z_t, x) q(z_t|x) / q(z_{t−1}|x). The ratios of marginals telescope, and what
+is left is
 
     −log p_θ(x) ≤ L_T + Σ_{t=2}^T L_{t−1} + L_0,                                                                 (10)
     L_T = KL(q(z_T|x) ‖ p(z_T)),    L_{t−1} = E KL(q(z_{t−1}|z_t, x) ‖ p_θ(z_{t−1}|z_t)),    L_0 = −E log p_θ(x|z_1).
@@ -17,17 +19,19 @@ For σ_t² = β̃_t the two Gaussians of L_{t−1} differ in their means alone, 
 
     L_{t−1} = ½ (SNR(t − 1) − SNR(t)) E‖x − x̂‖².                                                                 (11)
 
-**Simple loss.** Leaving out the weight in front of the error in ε gives better pictures: with the target ε, x or v of (6),
+**Simple loss.** Leaving out the weight in front of the error in ε gives better pictures: with the target ε, x or v of
+(6),
 
     L_simple = E_{t, ε} ‖target − output_θ(z_t, t)‖²,    t uniform on 1 … T.                                     (12)
 
-**Variance.** Given z_t, x is uncertain, so z_{t−1} is more so than β̃_t says. By (5) and the law of total variance the best choice is
+**Variance.** Given z_t, x is uncertain, so z_{t−1} is more so than β̃_t says. By (5) and the law of total variance
+the best choice is
 
     σ_t*² = β̃_t + (√ᾱ_{t−1} β_t / (1 − ᾱ_t))² E[Var(x|z_t)],    the mean over entries.                           (13)
 
-It is β̃_t for data that are a single point, and β_t for x ~ N(0, I): "small" and "large". Where noise is weaker than the structure of
-a density, (13) tends to β_t; so for a density only "large" (or learned) makes the bound tight as T grows. "learned" takes a
-second half f of the network's output, and
+It is β̃_t for data that are a single point, and β_t for x ~ N(0, I): "small" and "large". Where noise is weaker than
+the structure of a density, (13) tends to β_t; so for a density only "large" (or learned) makes the bound tight as T
+grows. "learned" takes a second half f of the network's output, and
 
     log σ_t² = v log β_t + (1 − v) log β̃_t,    v = (f + 1) / 2.                                                  (14)
 
@@ -37,8 +41,8 @@ L_simple does not see σ_t, so it is trained by a little of the bound L_vlb, (10
 
 One t per example estimates (10) without bias: its sum over t is T times the mean.
 
-**Data.** For real vectors p_θ(x|z_1) is the density N(x; μ_θ, σ_1² I). For 8-bit images scaled to [−1, 1], a pixel's probability is
-what N puts within half a grey level, δ = 1/255, of it; beyond the ends, all the rest:
+**Data.** For real vectors p_θ(x|z_1) is the density N(x; μ_θ, σ_1² I). For 8-bit images scaled to [−1, 1], a pixel's
+probability is what N puts within half a grey level, δ = 1/255, of it; beyond the ends, all the rest:
 
     P(x) = Φ((x + δ − μ)/σ) − Φ((x − δ − μ)/σ),    with +∞ at x = 1 and −∞ at x = −1.                            (16)
 
@@ -46,18 +50,18 @@ what N puts within half a grey level, δ = 1/255, of it; beyond the ends, all th
 
     z_{t−1} = μ_θ(z_t, t) + σ_t ε,    ε ~ N(0, I) for t > 1, and 0 for t = 1.                                    (17)
 
-Differences from the papers: losses are sums over the event in nats (there: means, and L_vlb in bits), which only changes what λ means.
+Differences from the papers: losses are sums over the event in nats (there: means, and L_vlb in bits), which only
+changes what λ means.
 """
 import dataclasses
 import math
 from numbers import Integral
 
-import numpy as np
-
 import minigen as mg
 from minigen.distributions import kl_divergence
 from minigen.models.base import GenerativeModel, Objective
 from minigen.models.diffusion.decoder import discretised_log_prob
+from minigen.models.diffusion.labels import as_labels, hide, told
 from minigen.models.diffusion.process import PREDICTIONS, ForwardProcess, isotropic, linear_schedule
 
 VARIANCES, LOSSES, LIKELIHOODS = ("small", "large", "learned"), ("simple", "bound", "hybrid"), ("normal", "discretised")
@@ -80,8 +84,8 @@ class DDPM(GenerativeModel):
             optimizer.zero_grad(); loss.backward(); optimizer.step()
 
     Args:
-        network: f(z_t, t, labels=None): (N, *event) and int64 (N,) in 1 … T → (N, *event); with ``variance="learned"`` twice as
-            many features on the last axis. A conditional one gets int64 labels (N,), of which the label K means "none".
+        network: f(z_t, t, labels=None): (N, *event) and int64 (N,) in 1 … T → (N, *event); with ``variance="learned"``
+            twice as many features on the last axis. A conditional one gets int64 labels (N,), of which K means "none".
         event_shape: shape of one observation. beta: β_1 … β_T, by default `linear_schedule(1000)`.
         prediction: what the network tells: "eps", "x" or "v".
         variance: σ_t² of Eq. (9): "small" is β̃_t, "large" β_t, "learned" Eq. (14).
@@ -93,18 +97,19 @@ class DDPM(GenerativeModel):
     Raises ValueError for settings that are not known or do not fit each other.
     """
 
-    def __init__(self, network, event_shape, beta=None, *, prediction="eps", variance="large", loss="simple", likelihood="normal",
-                 vlb_weight=0.001, classes=None, label_dropout=0.0, clip=None):
+    def __init__(self, network, event_shape, beta=None, *, prediction="eps", variance="large", loss="simple",
+                 likelihood="normal", vlb_weight=0.001, classes=None, label_dropout=0.0, clip=None):
         for name, value, known in (("prediction", prediction, PREDICTIONS), ("variance", variance, VARIANCES),
                                    ("loss", loss, LOSSES), ("likelihood", likelihood, LIKELIHOODS)):
             if value not in known:
                 raise ValueError(f"DDPM: {name} is one of {', '.join(known)}, got {value!r}")
         if loss == "simple" and variance == "learned":
-            raise ValueError("DDPM: the simple loss does not see the variance, so it cannot learn it; loss='hybrid' does")
+            raise ValueError("DDPM: the simple loss does not see the variance, so cannot learn it; take loss='hybrid'")
         if loss == "hybrid" and variance != "learned":
-            raise ValueError(f"DDPM: the hybrid loss is for variance='learned', got {variance!r}; use loss='simple' or 'bound'")
+            raise ValueError(f"DDPM: the hybrid loss is for variance='learned', got {variance!r}; take loss='simple'")
         if not 0 <= label_dropout <= 1 or (label_dropout and classes is None):
-            raise ValueError(f"DDPM: label_dropout is a probability and needs classes=, got {label_dropout} and classes={classes}")
+            raise ValueError(f"DDPM: label_dropout is a probability and needs classes=, got {label_dropout} and "
+                             f"classes={classes}")
         self.network, self.event_shape = network, tuple(event_shape)
         self.process = ForwardProcess(linear_schedule(1000) if beta is None else beta)
         self.prediction, self.variance, self.loss, self.likelihood = prediction, variance, loss, likelihood
@@ -112,38 +117,36 @@ class DDPM(GenerativeModel):
 
     # ---- what the network says -----------------------------------------------------------------------------------
     def predict(self, z, t, labels=None, guide=None):
-        """`Prediction` for z_t (N, *event): the network's, led by a guide, clipped. ``t`` is an int or integers (N,)."""
+        """`Prediction` for z_t (N, *event): the network's, led by a guide, clipped. ``t``: an int or integers (N,)."""
         self._check(z)
         t = self.process.times(t, z)
         if guide is not None and labels is None:
-            raise ValueError(f"DDPM: guidance wants labels, {len(z)} of them, to know where to lead; got guide= and labels=None")
-        labels = None if labels is None else self._as_labels(labels, z)
+            raise ValueError(f"DDPM: guidance wants labels, {len(z)} of them, to know where to lead; got guide= with "
+                             "labels=None")
+        labels = None if labels is None else as_labels(labels, z, self.classes)
         to_network = None if guide is not None and self.classes is None else labels
-        found = self._predict(z, t, self._known(to_network, z))
+        output, log_std = self._run(z, t, to_network)
+        x = self.process.to_x(self.prediction, output, z, t)                                           # Eq. (7)
+        eps = self.process.to_eps(self.prediction, output, z, t)                                       # Eq. (8)
         if guide is not None:
-            eps = guide(self, found.eps, z, t, labels)
-            found = Prediction(self.process.to_x("eps", eps, z, t), eps, found.log_std)
+            eps = guide(self, eps, z, t, labels)
+            x = self.process.to_x("eps", eps, z, t)
         if self.clip is not None:
-            x = mg.clip(found.x, -self.clip, self.clip)
-            found = Prediction(x, self.process.to_eps("x", x, z, t), found.log_std)
-        return found
-
-    def _predict(self, z, t, labels):
-        """The network's own `Prediction`."""
-        output, log_std = self._run(z, t, labels)
-        return Prediction(self.process.to_x(self.prediction, output, z, t),                            # Eq. (7)
-                          self.process.to_eps(self.prediction, output, z, t), log_std)                 # Eq. (8)
+            x = mg.clip(x, -self.clip, self.clip)
+            eps = self.process.to_eps("x", x, z, t)
+        return Prediction(x, eps, log_std)
 
     def _run(self, z, t, labels):
         """(output, log σ_t) of the network."""
+        labels = told(labels, z, self.classes, self.label_dropout)
         with mg.use(z.backend.name):
             every = mg.full((len(z),), t, dtype="int64") if isinstance(t, Integral) else t
         output = self.network(z, every) if labels is None else self.network(z, every, labels)
         C, learned = self.event_shape[-1], self.variance == "learned"
         want = (len(z), *self.event_shape[:-1], 2 * C if learned else C)
         if output.shape != want:
-            raise ValueError(f"DDPM: for z_t {z.shape} and variance={self.variance!r} the network must return {want}, got "
-                             f"{output.shape}")
+            raise ValueError(f"DDPM: for z_t {z.shape} and variance={self.variance!r} the network must return {want}, "
+                             f"got {output.shape}")
         log_std = self.process.at("log_std_step" if self.variance == "large" else "log_std_small", t, z)
         if not learned:
             return output, log_std
@@ -158,7 +161,7 @@ class DDPM(GenerativeModel):
 
     # ---- the losses ----------------------------------------------------------------------------------------------
     def losses(self, x, labels=None, *, rng=None, t=None, eps=None):
-        """The terms of the loss for x (N, *event), each (N,): "simple" of Eq. (12), "bound" an estimate of Eq. (10) in nats.
+        """The loss for x (N, *event), each term (N,): "simple" of Eq. (12), "bound" an estimate of Eq. (10) in nats.
 
         Args:
             labels: (N,) integers where the model is conditional. t: integers (N,) that replace the drawn times.
@@ -167,9 +170,10 @@ class DDPM(GenerativeModel):
         self._check(x)
         eps = self.noise_like(x, rng, eps)
         t = self.process.times(rng.integers(1, self.process.T + 1, size=(len(x),)) if t is None else t, x)
-        labels = None if labels is None else self._hidden(self._as_labels(labels, x), rng)
+        if labels is not None:
+            labels = hide(as_labels(labels, x, self.classes), self.classes, self.label_dropout, rng)
         z = self.process.diffuse(x, t, eps)                                                            # Eq. (2)
-        output, log_std = self._run(z, t, self._known(labels, z))
+        output, log_std = self._run(z, t, labels)
         terms = {}
         if self.loss != "bound":
             error = self.process.target(self.prediction, x, eps, t) - output                          # Eq. (6)
@@ -225,7 +229,8 @@ class DDPM(GenerativeModel):
         """One: minimise the loss over the network. The batch has "x", and labels "y" where the model is conditional."""
         def loss(batch, rng):
             if self.classes is not None and "y" not in batch:
-                raise ValueError(f"DDPM: a model of {self.classes} classes wants labels 'y' in the batch; it has {', '.join(batch)}")
+                raise ValueError(f"DDPM: a model of {self.classes} classes wants labels 'y' in the batch; it has "
+                                 f"{', '.join(batch)}")
             terms = self.losses(batch["x"], batch["y"] if self.classes is not None else None, rng=rng)
             terms = {name: term.mean() for name, term in terms.items()}
             total = terms["simple"] + self.vlb_weight * terms["bound"] if self.loss == "hybrid" else terms[self.loss]
@@ -272,36 +277,7 @@ class DDPM(GenerativeModel):
             raise ValueError(f"DDPM: wants noise of shape {z.shape}, got {eps.shape}")
         return rng.standard_normal(z.shape, dtype=z.dtype) if eps is None else eps
 
-    # ---- labels --------------------------------------------------------------------------------------------------
-    def _as_labels(self, labels, z):
-        """Labels as a Tensor (N,) of integers. Raises ValueError unless they are in 0 … K − 1 (a GPU is waited for)."""
-        with mg.use(z.backend.name):
-            labels = labels if isinstance(labels, mg.Tensor) else mg.tensor(np.asarray(labels))
-        if labels.shape != (len(z),) or labels.dtype.kind not in "iu":
-            raise ValueError(f"DDPM: wants {len(z)} labels, integers ({len(z)},), got {labels.dtype} of shape {labels.shape}")
-        low, high = int(labels.min()), int(labels.max())
-        if self.classes is not None and (low < 0 or high >= self.classes):
-            raise ValueError(f"DDPM: labels must lie in 0 … {self.classes - 1}, got some from {low} to {high}")
-        return labels
-
-    def _hidden(self, labels, rng):
-        """Labels, each replaced by K, "none", with probability ``label_dropout``."""
-        if not self.label_dropout:
-            return labels
-        return mg.where(rng.random(labels.shape) < self.label_dropout, self.classes, labels)
-
-    def _known(self, labels, z):
-        """What the network is told: the labels, or K for all of them, or None if it knows no classes."""
-        if self.classes is None and labels is not None:
-            raise ValueError(f"DDPM: got {len(labels)} labels, but the model was made without classes=")
-        if self.classes is None or labels is not None:
-            return labels
-        if not self.label_dropout:
-            raise ValueError(f"DDPM: this model of {self.classes} classes always saw labels in training (label_dropout=0), so it "
-                             "wants them here too; to do without, train it with label_dropout=0.1")
-        with mg.use(z.backend.name):
-            return mg.full((len(z),), self.classes, dtype="int64")
-
     def _check(self, x):
         if x.shape[1:] != self.event_shape or not len(x):
-            raise ValueError(f"DDPM: wants (N, {', '.join(map(str, self.event_shape))}) with N ≥ 1, got shape {x.shape}")
+            event = ", ".join(map(str, self.event_shape))
+            raise ValueError(f"DDPM: wants (N, {event}) with N ≥ 1, got shape {x.shape}")

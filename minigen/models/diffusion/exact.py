@@ -1,6 +1,7 @@
 r"""The denoiser that needs no training: its data is a mixture of Gaussians.
 
-If x is drawn from component k of p(x) = Σ_k w_k N(x; μ_k, σ_k² I), then z_t = √ᾱ_t x + √(1 − ᾱ_t) ε is Gaussian too, jointly with x, and
+If x is drawn from component k of p(x) = Σ_k w_k N(x; μ_k, σ_k² I), then z_t = √ᾱ_t x + √(1 − ᾱ_t) ε is Gaussian too,
+jointly with x, and
 
     p(z_t|k) = N(z_t; √ᾱ_t μ_k, s_k² I),    s_k² = ᾱ_t σ_k² + 1 − ᾱ_t,                                          (32)
     E[x|z_t, k] = μ_k + √ᾱ_t σ_k² / s_k² (z_t − √ᾱ_t μ_k).                                                      (33)
@@ -9,8 +10,9 @@ The prediction with the least mean square error is the conditional mean, here wi
 
     r_k = w_k p(z_t|k) / Σ_j w_j p(z_t|j),    x̂ = E[x|z_t] = Σ_k r_k E[x|z_t, k].                                (34)
 
-So the minimiser of every loss in `ddpm` is known at every t, and with it the samples, bounds and guided scores that a perfect
-network would give. Where classes are known, (34) runs over the components of the class; and p(y|z_t) is the sum of their r_k.
+So the minimiser of every loss in `ddpm` is known at every t, and with it the samples, bounds and guided scores that a
+perfect network would give. Where classes are known, (34) runs over the components of the class; and p(y|z_t) is the
+sum of their r_k.
 """
 import math
 
@@ -39,10 +41,11 @@ class MixtureDenoiser(Module):
         if prediction not in PREDICTIONS:
             raise ValueError(f"MixtureDenoiser: prediction is one of {', '.join(PREDICTIONS)}, got {prediction!r}")
         self.process, self.prediction, self.classes = process, prediction, mixture.classes
-        belongs = np.concatenate([np.arange(mixture.classes)[:, None] == mixture.labels, np.ones((1, len(mixture.means)), bool)])
+        belongs = np.arange(mixture.classes + 1)[:, None] == mixture.labels                           # (classes + 1, K)
+        belongs[-1] = True                                                             # the label of none: all of them
         self._means, self._variances = tensor(mixture.means), tensor(mixture.stds[:, None] ** 2)       # (K, D), (K, 1)
         self._log_weights = tensor(np.log(mixture.weights))
-        self._belongs = tensor(np.where(belongs, 0.0, -np.inf))                                        # (classes + 1, K)
+        self._belongs = tensor(np.where(belongs, 0.0, -np.inf))
 
     def forward(self, z, t, labels=None):
         """What a perfect network says of z (N, D) at t, an int or integers (N,)."""
@@ -67,7 +70,7 @@ class MixtureDenoiser(Module):
         z, D = z[:, None], z.shape[-1]                                                                 # (N, 1, D)
         means, variances, log_weights = (c.astype(z.dtype) for c in (self._means, self._variances, self._log_weights))
         signal, noise = self.process.at("signal", t, z), self.process.at("noise", t, z)
-        spread = signal ** 2 * variances + noise ** 2                                                  # Eq. (32), (…, K, 1)
+        spread = signal ** 2 * variances + noise ** 2                                                  # Eq. (32)
         d = z - signal * means                                                                         # (N, K, D)
         log_p = -0.5 * sum(d * d / spread, axis=-1) - 0.5 * D * log(2 * math.pi * spread)[..., 0]
         return log_weights + log_p, means + signal * variances / spread * d                            # Eq. (33)

@@ -1,6 +1,7 @@
 r"""A small denoiser for vectors: a residual multilayer perceptron that knows the time, and the class if there is one.
 
-The time t enters as sines and cosines of frequencies from 1 down to 1/10,000 (A. Vaswani et al., 2017, arXiv:1706.03762):
+The time t enters as sines and cosines of frequencies from 1 down to 1/10,000 (A. Vaswani et al., 2017,
+arXiv:1706.03762):
 
     τ(t) = (sin ω_i t, cos ω_i t),    ω_i = 10000^{−i/F},    i = 0 … F − 1.                                     (1)
 
@@ -26,7 +27,8 @@ class MLPDenoiser(nn.Module):
 
     def __init__(self, features, outputs=None, hidden=128, blocks=3, classes=None, *, rng):
         if hidden < 2 or hidden % 2 or blocks < 1:
-            raise ValueError(f"MLPDenoiser: wants an even hidden ≥ 2 and blocks ≥ 1, got hidden={hidden} and blocks={blocks}")
+            raise ValueError(f"MLPDenoiser: wants an even hidden ≥ 2 and blocks ≥ 1, got hidden={hidden} and "
+                             f"blocks={blocks}")
         rng = mg.random.as_generator(rng)
         self.hidden, self.classes = hidden, classes
         self.first = nn.Linear(features, hidden, rng=rng)

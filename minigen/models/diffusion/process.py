@@ -1,17 +1,17 @@
 r"""The forward process: data dissolves into noise, step by step, and every step is known in closed form.
 
-J. Sohl-Dickstein et al., "Deep Unsupervised Learning using Nonequilibrium Thermodynamics", 2015, arXiv:1503.03585; J. Ho, A. Jain and
-P. Abbeel, "Denoising Diffusion Probabilistic Models", 2020, arXiv:2006.11239; the cosine schedule is from A. Nichol and P. Dhariwal,
-"Improved Denoising Diffusion Probabilistic Models", 2021, arXiv:2102.09672; v from T. Salimans and J. Ho, "Progressive
-Distillation for Fast Sampling of Diffusion Models", 2022, arXiv:2202.00512.
+J. Sohl-Dickstein et al., "Deep Unsupervised Learning using Nonequilibrium Thermodynamics", 2015, arXiv:1503.03585; J.
+Ho, A. Jain and P. Abbeel, "Denoising Diffusion Probabilistic Models", 2020, arXiv:2006.11239; the cosine schedule is
+from A. Nichol and P. Dhariwal, "Improved Denoising Diffusion Probabilistic Models", 2021, arXiv:2102.09672; v from T.
+Salimans and J. Ho, "Progressive Distillation for Fast Sampling of Diffusion Models", 2022, arXiv:2202.00512.
 
 **One step**, for t = 1 … T and variances 0 < β_t < 1, from z_0 = x, the data:
 
     q(z_t|z_{t−1}) = N(z_t; √(1 − β_t) z_{t−1}, β_t I).                                                          (1)
 
-It keeps unit variance: (1 − β_t) · 1 + β_t = 1. **All steps at once.** Let α_t = 1 − β_t and ᾱ_t = α_1 ⋯ α_t, with ᾱ_0 = 1. Sums of
-independent Gaussians are Gaussian, and if z_{t−1} has variance 1 − ᾱ_{t−1} around √ᾱ_{t−1} x, then (1) makes of it
-α_t (1 − ᾱ_{t−1}) + β_t = 1 − ᾱ_t around √ᾱ_t x. By induction
+It keeps unit variance: (1 − β_t) · 1 + β_t = 1. **All steps at once.** Let α_t = 1 − β_t and ᾱ_t = α_1 ⋯ α_t, with
+ᾱ_0 = 1. Sums of independent Gaussians are Gaussian, and if z_{t−1} has variance 1 − ᾱ_{t−1} around √ᾱ_{t−1} x, then
+(1) makes of it α_t (1 − ᾱ_{t−1}) + β_t = 1 − ᾱ_t around √ᾱ_t x. By induction
 
     q(z_t|x) = N(z_t; √ᾱ_t x, (1 − ᾱ_t) I),    that is    z_t = √ᾱ_t x + √(1 − ᾱ_t) ε,    ε ~ N(0, I).          (2)
 
@@ -19,22 +19,24 @@ The signal-to-noise ratio falls with every step, since ᾱ_t does:
 
     SNR(t) = ᾱ_t / (1 − ᾱ_t).                                                                                    (3)
 
-**One step back, if x is known.** By Bayes' rule q(z_{t−1}|z_t, x) ∝ q(z_t|z_{t−1}) q(z_{t−1}|x). Both factors are Gaussian in z_{t−1};
-precisions add, α_t/β_t + 1/(1 − ᾱ_{t−1}) = (1 − ᾱ_t) / (β_t (1 − ᾱ_{t−1})), and means average by precision:
+**One step back, if x is known.** By Bayes' rule q(z_{t−1}|z_t, x) ∝ q(z_t|z_{t−1}) q(z_{t−1}|x). Both factors are
+Gaussian in z_{t−1}; precisions add, α_t/β_t + 1/(1 − ᾱ_{t−1}) = (1 − ᾱ_t) / (β_t (1 − ᾱ_{t−1})), and means average by
+precision:
 
     q(z_{t−1}|z_t, x) = N(z_{t−1}; μ̃_t(z_t, x), β̃_t I),    β̃_t = β_t (1 − ᾱ_{t−1}) / (1 − ᾱ_t),                  (4)
     μ̃_t(z_t, x) = √ᾱ_{t−1} β_t / (1 − ᾱ_t) · x + √α_t (1 − ᾱ_{t−1}) / (1 − ᾱ_t) · z_t.                            (5)
 
 At t = 1 it is x itself: β̃_1 = 0.
 
-**Three names for one thing.** Given z_t, (2) ties x and ε to each other, so a network may tell either, or the mixture v:
+**Three names for one thing.** Given z_t, (2) ties x and ε to each other, so a network may tell either, or the mixture
+v:
 
     v = √ᾱ_t ε − √(1 − ᾱ_t) x,                                                                                   (6)
     x = (z_t − √(1 − ᾱ_t) ε) / √ᾱ_t = √ᾱ_t z_t − √(1 − ᾱ_t) v,                                                   (7)
     ε = (z_t − √ᾱ_t x) / √(1 − ᾱ_t) = √(1 − ᾱ_t) z_t + √ᾱ_t v.                                                   (8)
 
-(z_t, v) is (x, ε) turned by the angle arccos √ᾱ_t, which is why its inverse is as simple. An error in ε is an error √(1 − ᾱ_t)/√ᾱ_t
-times as large in x, much at large t; v has no such trouble at either end.
+(z_t, v) is (x, ε) turned by the angle arccos √ᾱ_t, which is why its inverse is as simple. An error in ε is an error
+√(1 − ᾱ_t)/√ᾱ_t times as large in x, much at large t; v has no such trouble at either end.
 """
 from numbers import Integral
 
@@ -53,8 +55,8 @@ PREDICTIONS = ("eps", "x", "v")
 def linear_schedule(T=1000, first=1e-4, last=0.02):
     """β_1 … β_T on a straight line, (T,) float64 (Ho et al., section 4).
 
-    ``first`` and ``last`` are meant for T = 1000. For another T they are multiplied by 1000 / T, and cut at 0.999, so that ᾱ_T stays
-    small. Raises ValueError unless T is an integer ≥ 1.
+    ``first`` and ``last`` are meant for T = 1000. For another T they are multiplied by 1000 / T, and cut at 0.999, so
+    that ᾱ_T stays small. Raises ValueError unless T is an integer ≥ 1.
     """
     return np.minimum(np.linspace(first, last, _steps("linear_schedule", T)) * (1000 / T), 0.999)
 
@@ -62,8 +64,8 @@ def linear_schedule(T=1000, first=1e-4, last=0.02):
 def cosine_schedule(T=1000, s=0.008, largest=0.999):
     """β_t = min(1 − ᾱ_t / ᾱ_{t−1}, largest) with ᾱ_t ∝ cos²(½π (t/T + s) / (1 + s)), (T,) float64.
 
-    Noise comes more slowly at both ends than with `linear_schedule` (Nichol and Dhariwal, Eq. 17). Raises ValueError unless T is an
-    integer ≥ 1.
+    Noise comes more slowly at both ends than with `linear_schedule` (Nichol and Dhariwal, Eq. 17). Raises ValueError
+    unless T is an integer ≥ 1.
     """
     alpha_bar = np.cos(0.5 * np.pi * (np.arange(_steps("cosine_schedule", T) + 1) / T + s) / (1 + s)) ** 2
     return np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], largest)
@@ -82,8 +84,8 @@ class ForwardProcess(Module):
         process = ForwardProcess(cosine_schedule(200))
         z = process.marginal(x, 50).sample(rng=rng)        # x dissolved by 50 steps
 
-    ``t`` is everywhere an int, or integers (N,), one for each example of a batch. Out of range it raises ValueError, except inside a
-    Tensor on a GPU, which is not waited for.
+    ``t`` is everywhere an int, or integers (N,), one for each example of a batch. Out of range it raises ValueError,
+    except inside a Tensor on a GPU, which is not waited for.
 
     Args:
         beta: (T,) numbers between 0 and 1.
@@ -116,14 +118,14 @@ class ForwardProcess(Module):
                       "from_x": np.concatenate([[0.0], self.signal[:-1] * beta / now]),                  # Eq. (5)
                       "from_z": np.concatenate([[0.0], np.sqrt(1 - beta) * before / now]),               # Eq. (5)
                       "log_std_posterior": 0.5 * np.log(self.beta_tilde)}
-        # β̃_1 = 0 is no variance for a density, so where one is needed β̃_2 stands in, as in Nichol and Dhariwal's code.
+        # β̃_1 = 0 is no variance for a density; where one is needed β̃_2 stands in, as in Nichol and Dhariwal's code.
         second = tables["log_std_posterior"][2] if self.T > 1 else tables["log_std_step"][1]
         tables["log_std_small"] = np.concatenate([[-np.inf, second], tables["log_std_posterior"][2:]])
         self._host = tables
         self._tables = {name: tensor(values) for name, values in tables.items()}
 
     def at(self, name, t, x):
-        """Entry t of a table, ready to be multiplied with x (N, …): a float for an int t, else (N, 1, …, 1) in x's dtype."""
+        """Entry t of a table, to be multiplied with x (N, …): a float for an int t, else (N, 1, …, 1) in x's dtype."""
         if isinstance(t, Integral):
             return float(self._host[name][t])
         return take(self._tables[name], t).astype(x.dtype).reshape((-1,) + (1,) * (x.ndim - 1))

@@ -115,13 +115,13 @@ def test_samples_without_labels_draw_them():
 
 @pytest.mark.parametrize("call, error, words", [
     (lambda: small(ConditionalGAN).sample(2, rng=0, labels=[0, 3]), ValueError, "labels 0 to 2, got some from 0 to 3"),
-    (lambda: small(ProjectionGAN).discriminate(mg.tensor(X), Y - 1), ValueError, "labels 0 to 2, got some from -1 to 1"),
-    (lambda: small(ACGAN).discriminator_terms(mg.tensor(X), Y + 1, z=mg.tensor(Z)), ValueError, "0 to 2, got some from 1 to 3"),
-    (lambda: small(ACGAN).generator_terms(mg.tensor(X), Y[:4], z=mg.tensor(Z)), ValueError, r"each of 6 examples, got shape \(4,\)"),
+    (lambda: small(ProjectionGAN).discriminate(mg.tensor(X), Y - 1), ValueError, "0 to 2, got some from -1 to 1"),
+    (lambda: small(ACGAN).discriminator_terms(mg.tensor(X), Y + 1, z=mg.tensor(Z)), ValueError, "got some from 1 to 3"),
+    (lambda: small(ACGAN).generator_terms(mg.tensor(X), Y[:4], z=mg.tensor(Z)), ValueError, r"6 examples, .* \(4,\)"),
     (lambda: small(ConditionalGAN).discriminate(mg.tensor(X)), ValueError, "pass 6 labels from 0 to 2"),
     (lambda: small(ConditionalGAN).sample(2, rng=0, labels=[0.0, 1.0]), TypeError, "must be integers, got float64"),
     (lambda: small(ProjectionGAN).discriminate(mg.zeros((4, 3)), Y[:4]), ValueError, r"\(N, 2\), got shape \(4, 3\)"),
-    (lambda: small(ConditionalGAN).objectives()[0].loss({"x": mg.tensor(X)}, None), ValueError, r"labels 'y' .* got \['x'\]"),
+    (lambda: small(ConditionalGAN).objectives()[0].loss({"x": X}, None), ValueError, r"labels 'y' .* got \['x'\]"),
     (lambda: ConditionalGAN(classes=0), ValueError, "at least one class, got 0"),
     (lambda: ProjectionGAN(classes=2, hidden=()), ValueError, r"at least one hidden layer, got hidden=\(\)"),
     (lambda: ACGAN(classes=2, class_weight=0), ValueError, "class_weight must be positive, got 0"),

@@ -44,8 +44,8 @@ def test_the_discriminator_is_lipschitz():
 
 
 def test_it_stays_normalised_while_it_trains(backend):
-    """After 100 steps the power iteration has kept up with the moving weights: its σ is never above the true one, so σ(Ŵ) ≥ 1, and
-    at most 15 % below. Deterministic."""
+    """After 100 steps the power iteration has kept up with the moving weights: its σ is never above the true one, so
+    σ(Ŵ) ≥ 1, and at most 15 % too small. Deterministic."""
     if backend != "numpy":
         pytest.skip("a training run")
     model = SNGAN(hidden=(16, 16), rng=0)

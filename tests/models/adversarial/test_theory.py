@@ -19,7 +19,8 @@ def gaussian(mean, std):
     return Normal(np.float64(mean), np.float64(math.log(std)), event_ndim=0)
 
 
-GAUSSIANS = [(gaussian(0, 1), gaussian(1.5, 0.7)), (gaussian(0, 1), gaussian(0, 1)), (gaussian(-1, 0.5), gaussian(2, 0.4))]
+GAUSSIANS = [(gaussian(0, 1), gaussian(1.5, 0.7)), (gaussian(0, 1), gaussian(0, 1)),
+             (gaussian(-1, 0.5), gaussian(2, 0.4))]
 
 
 # ---- the best discriminator ------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ def test_moving_q_itself_converges_to_p():
 
 
 def test_moving_a_parameter_may_stop_at_the_smaller_mode():
-    """p has modes of weight 0.3 at −3 and 0.7 at 3; q_θ = N(θ, ½²). V(G_θ, D*) has a minimum at each; only one is the best."""
+    """p has modes of weight 0.3 at −3 and 0.7 at 3; q_θ = N(θ, ½²). V(G_θ, D*) has a minimum at each; one is better."""
     small, large, log_weights = gaussian(-3, 0.5), gaussian(3, 0.5), (math.log(0.3), math.log(0.7))
 
     def p(x):

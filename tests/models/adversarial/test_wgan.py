@@ -11,7 +11,8 @@ from minigen.training import Adam, RMSprop
 pytestmark = pytest.mark.usefixtures("backend")
 
 
-@pytest.mark.parametrize("p, q", [((0, 1), (2.5, 1)), ((0, 1), (0, 3)), ((1, 0.5), (-0.7, 2)), ((0, 1), (0, 1)), ((-9, 1), (9, 1.1))])
+@pytest.mark.parametrize("p, q", [((0, 1), (2.5, 1)), ((0, 1), (0, 3)), ((1, 0.5), (-0.7, 2)), ((0, 1), (0, 1)),
+                                  ((-9, 1), (9, 1.1))])
 def test_wasserstein_equals_the_integral_of_the_distribution_functions(p, q):
     """Eq. (4) against ∫ |F − G| dx, which is Eq. (1) on a line."""
     F, G = stats.norm(*p).cdf, stats.norm(*q).cdf
@@ -22,8 +23,8 @@ def test_wasserstein_equals_the_integral_of_the_distribution_functions(p, q):
 def draw(rng, n, D, mean, std):
     """Points (n, D): the Gaussian along the first axis, N(0, 1) along any other, which changes no distance.
 
-    The best plan leaves the other axes alone. A second axis helps the gradient penalty to train: on a line a critic of the wrong
-    sign stays there, since its slope would have to pass through 0, where the penalty is λ.
+    The best plan leaves the other axes alone. A second axis helps the gradient penalty to train: on a line a critic of
+    the wrong sign stays there, since its slope would have to pass through 0, where the penalty is λ.
     """
     x = mean + std * rng.standard_normal((n, 1))
     return x if D == 1 else mg.concatenate([x, rng.standard_normal((n, D - 1))], axis=1)
@@ -45,8 +46,8 @@ def train_critic(model, optimizer, p, q, steps):
 
 
 def measured(model, p, q):
-    """(E_p f − E_q f, K): from 20,000 draws each, with the same noise (standard error below 0.02), and the largest slope of f at
-    them."""
+    """(E_p f − E_q f, K): from 20,000 draws each, by the same noise (standard error below 0.02), and the largest slope
+    of f at them."""
     x, fake = (draw(mg.random.default_rng(1), 20_000, model.event_shape[0], *d) for d in (p, q))
     slopes = [mg.norm(input_gradient(model.discriminate, points), axis=1).numpy().max() for points in (x, fake)]
     f = model.discriminate(x).numpy().mean(dtype=np.float64) - model.discriminate(fake).numpy().mean(dtype=np.float64)
@@ -59,7 +60,7 @@ CASES = [((0, 1), (2, 1)), ((0, 0.5), (0.5, 2))]                # shifted; and w
 def test_a_critic_with_gradient_penalty_measures_the_distance(backend):
     """Between shifted Gaussians the best f is a plane of slope s, which maximises s W − λ (s − 1)²: s = 1 + W/(2λ).
 
-    So the critic measures W (1 + W/(2λ)), here 2.2 for W₁ = 2, to 3 %, and W₁ once divided by that slope. Deterministic.
+    So the critic measures W (1 + W/(2λ)), here 2.2 for W₁ = 2: to 3 %. Deterministic.
     """
     if backend != "numpy":
         pytest.skip("a training run")
@@ -86,7 +87,7 @@ def test_a_critic_with_gradient_penalty_bends_where_it_must(backend):
 
 
 def test_a_clipped_linear_critic_measures_c_times_the_distance(backend):
-    """Among f(x) = w x with |w| ≤ c the best is w = ±c, and E_p f − E_q f = c W₁ for shifted Gaussians, whose best f is a line."""
+    """Among f(x) = w x with |w| ≤ c the best is w = ±c, and E_p f − E_q f = c W₁ for shifted Gaussians."""
     if backend != "numpy":
         pytest.skip("a training run")
     p, q = CASES[0]

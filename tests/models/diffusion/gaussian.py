@@ -1,7 +1,8 @@
-"""Diffusion of Gaussian data, where all is known: the best denoiser, its variance, and expectations over noise without error.
+"""Diffusion of Gaussian data, where all is known: the best denoiser, its variance, and expectations over noise
+without error.
 
-Every term of the bound is a polynomial of degree two in x and in the noise, so Gauss–Hermite quadrature with three nodes averages
-it exactly.
+Every term of the bound is a polynomial of degree two in x and in the noise, so Gauss–Hermite quadrature with three
+nodes averages it exactly.
 """
 import math
 

@@ -27,7 +27,8 @@ def test_with_eta_one_it_is_ddpm():
         sampler, z, eps = DDIM(model, steps=40, eta=1.0), draws(6, 2), draws(6, 2, seed=1)
         assert sampler.times == list(range(41))
         for t in range(1, 41):
-            np.testing.assert_allclose(sampler.step(z, t, t - 1, eps=eps).numpy(), model.step(z, t, eps=eps).numpy(), rtol=1e-7, atol=1e-8)
+            ours, theirs = sampler.step(z, t, t - 1, eps=eps), model.step(z, t, eps=eps)
+            np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
@@ -47,8 +48,8 @@ def test_every_eta_keeps_the_marginals(eta):
 
 
 def test_without_noise_it_solves_its_differential_equation():
-    """For data N(m, c²) the flow keeps each point at its place in units of the standard deviation, (z_t − √ᾱ_t m) / √(ᾱ_t c² + 1 − ᾱ_t).
-    The error of S steps falls as 1/S, Eq. (23) being Euler's method."""
+    """For data N(m, c²) the flow keeps each point at its place in units of the standard deviation,
+    (z_t − √ᾱ_t m) / √(ᾱ_t c² + 1 − ᾱ_t). The error of S steps falls as 1/S, Eq. (23) being Euler's method."""
     m, c, beta = 0.3, 0.5, linear_schedule(800)
     model = DDPM(GaussianDenoiser(ForwardProcess(beta), m, c), (1,), beta, prediction="x")
     a, s = model.process.signal[-1], model.process.noise[-1]
@@ -65,13 +66,14 @@ def test_inversion_undoes_sampling(schedule):
     z, off = draws(8, 2, seed=3), {}
     for T, corrections in ((50, 0), (100, 0), (50, 5), (50, 30)):
         sampler = DDIM(mixture(T, std=0.5, schedule=schedule), steps=T)
-        off[T, corrections] = np.abs((sampler.invert(sampler.sample(8, z=z), corrections=corrections) - z).numpy()).max()
+        back = sampler.invert(sampler.sample(8, z=z), corrections=corrections)
+        off[T, corrections] = np.abs((back - z).numpy()).max()
     assert 1.6 < off[50, 0] / off[100, 0] < 2.6
     assert off[50, 5] < 1e-5 * off[50, 0] and off[50, 30] < 1e-12
 
 
 def test_both_equations_of_the_inversion_undo_a_step():
-    """Given what the network says of z_t, Eq. (24) and Eq. (25) lead from z_s back to z_t exactly: s on both sides of SNR = 1."""
+    """Given what the network says of z_t, Eqs. (24) and (25) lead from z_s back to z_t exactly; s on both sides of SNR 1."""
     model, z = mixture(), draws(6, 2)
     sampler = DDIM(model, 40)
     for s, t in ((0, 1), (3, 9), (30, 31), (25, 40)):

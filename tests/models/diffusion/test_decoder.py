@@ -12,7 +12,8 @@ LEVELS = np.linspace(-1, 1, 256)
 
 def exact(mean, std):
     """log of the probability of each level, by SciPy, stable in both tails."""
-    upper, lower = np.where(LEVELS > 1 - DELTA, np.inf, LEVELS + DELTA), np.where(LEVELS < -1 + DELTA, -np.inf, LEVELS - DELTA)
+    upper = np.where(LEVELS > 1 - DELTA, np.inf, LEVELS + DELTA)
+    lower = np.where(LEVELS < -1 + DELTA, -np.inf, LEVELS - DELTA)
     a, b = (lower - mean) / std, (upper - mean) / std
     flip = a > 0                                                                         # both tails from the left
     a, b = np.where(flip, -b, a), np.where(flip, -a, b)

@@ -1,4 +1,5 @@
-"""Guidance on a mixture of Gaussians, where every score is known: by differences of log-densities that share no code with it."""
+"""Guidance on a mixture of Gaussians, where every score is known: by differences of log-densities that share no code
+with it."""
 import numpy as np
 import pytest
 
@@ -49,7 +50,7 @@ def test_eps_is_the_score(t):
 @pytest.mark.parametrize("scale", [0.0, 1.0, 3.0])
 @pytest.mark.parametrize("t", [2, 20, 50])
 def test_the_guided_score_is_the_closed_form(t, scale):
-    """∇ log p(z_t) + s ∇ log p(y|z_t), by a classifier, Eq. (28), and without one, Eq. (30) with w = s − 1: Eq. (31)."""
+    """∇ log p(z_t) + s ∇ log p(y|z_t): by a classifier, Eq. (28), and without, Eq. (30) with w = s − 1: Eq. (31)."""
     plain, conditional, net = models()
     z = points(1)
     score, given = scores(z, t)
@@ -65,7 +66,8 @@ def test_a_guided_prediction_fits_together():
     plain, _, net = models()
     z = points()
     found = plain.predict(mg.tensor(z), 20, LABELS, classifier(net.log_prob_labels, 2.0))
-    np.testing.assert_allclose(plain.process.signal[20] * found.x.numpy() + plain.process.noise[20] * found.eps.numpy(), z, rtol=1e-9)
+    back = plain.process.signal[20] * found.x.numpy() + plain.process.noise[20] * found.eps.numpy()
+    np.testing.assert_allclose(back, z, rtol=1e-9)
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
@@ -74,12 +76,13 @@ def test_guided_samples_are_of_the_class(sampler, kind):
     """With s = 3 the exact classifier is surer of the class than for unguided samples of that class, on average."""
     plain, conditional, net = models()
     labels = np.arange(200) % 2
-    guided = (plain, classifier(net.log_prob_labels, 3.0)) if kind == "classifier" else (conditional, classifier_free(2.0))
+    guided = {"classifier": (plain, classifier(net.log_prob_labels, 3.0)), "free": (conditional, classifier_free(2.0))}[kind]
+    share = [MIXTURE.weights[MIXTURE.labels == y].sum() for y in range(2)]
 
     def certainty(model, guide):
         made = DDIM(model, 25) if sampler == "ddim" else model
         x = made.sample(200, rng=mg.random.default_rng(0), labels=labels, guide=guide).numpy().astype(np.float64)
-        joint = np.stack([np.log(MIXTURE.weights[MIXTURE.labels == y].sum()) + MIXTURE.given(y).log_density(x) for y in range(2)])
+        joint = np.stack([np.log(share[y]) + MIXTURE.given(y).log_density(x) for y in range(2)])
         return (joint[labels, np.arange(200)] - np.logaddexp(*joint)).mean()
 
     assert certainty(*guided) > max(certainty(conditional, None), -0.02)
@@ -92,19 +95,23 @@ def test_guides_work_where_nothing_is_recorded_and_leave_no_graph():
     assert not eps.requires_grad
 
 
-def guided(labels, log_prob=None, z=None):
+def guided(labels, log_prob=None):
     plain, _, net = models()
-    return plain.predict(mg.tensor(points()) if z is None else z, 20, labels, classifier(log_prob or net.log_prob_labels))
+    return plain.predict(mg.tensor(points()), 20, labels, classifier(log_prob or net.log_prob_labels))
+
+
+def without_labels(sampler):
+    return sampler.sample(3, rng=mg.random.default_rng(0), guide=classifier_free())
 
 
 @pytest.mark.parametrize("call, words", [
     (lambda: guided(None), "guidance wants labels, 4 of them"),
-    (lambda: models()[0].sample(3, rng=mg.random.default_rng(0), guide=classifier_free()), "guidance wants labels, 3 of them"),
-    (lambda: DDIM(models()[0], 5).sample(3, rng=mg.random.default_rng(0), guide=classifier_free()), "guidance wants labels, 3 of them"),
+    (lambda: without_labels(models()[0]), "guidance wants labels, 3 of them"),
+    (lambda: without_labels(DDIM(models()[0], 5)), "guidance wants labels, 3 of them"),
     (lambda: guided([0, 1, 2, 0]), "the classifier knows the labels 0 … 1, got some from 0 to 2"),
     (lambda: guided([0, -1, 1, 0]), "0 … 1, got some from -1 to 1"),
     (lambda: guided(LABELS, lambda z, t: mg.sum(z)), r"shape \(4, K\), got \(\)"),
-    (lambda: models()[1].predict(mg.tensor(points()), 20, [0, 1, 2, 0], classifier_free()), "must lie in 0 … 1, got some from 0 to 2"),
+    (lambda: models()[1].predict(mg.tensor(points()), 20, [0, 1, 2, 0], classifier_free()), "0 … 1, got some from 0 to 2"),
 ])
 def test_bad_input_is_told(call, words):
     with pytest.raises(ValueError, match=words):

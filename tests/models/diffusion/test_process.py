@@ -62,12 +62,14 @@ def test_unit_variance_is_kept(beta):
 
 @each_schedule
 def test_the_posterior_obeys_bayes_rule(beta):
-    """log q(z_{t−1}|z_t, x) = log q(z_t|z_{t−1}) + log q(z_{t−1}|x) − log q(z_t|x), at random points for every t ≥ 2."""
+    """log q(z_{t−1}|z_t, x) = log q(z_t|z_{t−1}) + log q(z_{t−1}|x) − log q(z_t|x), at points for every t ≥ 2."""
     process, rng = ForwardProcess(beta), np.random.default_rng(0)
     for t in range(2, process.T + 1):
         x, before, z = (mg.tensor(rng.standard_normal((6, 2))) for _ in range(3))
-        bayes = process.step(before, t).log_prob(z) + process.marginal(x, t - 1).log_prob(before) - process.marginal(x, t).log_prob(z)
-        np.testing.assert_allclose(process.posterior(z, x, t).log_prob(before).numpy(), bayes.numpy(), rtol=1e-8, atol=1e-8)
+        bayes = (process.step(before, t).log_prob(z) + process.marginal(x, t - 1).log_prob(before)
+                 - process.marginal(x, t).log_prob(z))
+        ours = process.posterior(z, x, t).log_prob(before)
+        np.testing.assert_allclose(ours.numpy(), bayes.numpy(), rtol=1e-8, atol=1e-8)
 
 
 @each_schedule
@@ -110,8 +112,8 @@ def test_a_batch_of_times_is_the_times_one_by_one():
         together = call(x, z, process.times(times, x))
         assert together.dtype == np.float32
         for i, t in enumerate(times):
-            alone = call(x[i:i + 1], z[i:i + 1], t)
-            np.testing.assert_allclose(np.broadcast_to(together.numpy()[i], (3, 2)), alone.numpy()[0], rtol=2e-6, atol=1e-6)
+            alone = call(x[i:i + 1], z[i:i + 1], t).numpy()[0]
+            np.testing.assert_allclose(np.broadcast_to(together.numpy()[i], (3, 2)), alone, rtol=2e-6, atol=1e-6)
 
 
 def test_the_data_are_time_zero():
