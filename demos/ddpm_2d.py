@@ -1,9 +1,9 @@
 """A diffusion model learns densities on the plane, where the truth is known and everything can be seen.
 
-Trains two small networks, one on two moons and one, with class labels, on three overlapping Gaussians, in less than a
-minute. Draws: the data dissolving, the signal-to-noise ratio of both schedules, the way back from noise, samples over
-the exact density, where the bound's nats are spent, samples by DDIM in few steps, and guided samples beside what a
-perfect network would make. The derivation is in docs/diffusion.md.
+Trains two small networks, one on two moons and one, with class labels, on three overlapping Gaussians. Draws: the data
+dissolving, the signal-to-noise ratio of both schedules, the way back from noise, samples over the exact density, where
+the bound's nats are spent, samples by DDIM in few steps, and guided samples beside what a perfect network would make.
+The derivation is in docs/diffusion.md.
 """
 import textwrap
 
@@ -25,7 +25,7 @@ THREE = GaussianMixture([[-1.0, -0.6], [1.0, -0.6], [0.0, 1.0]], 0.55)
 def main():
     """Train, measure, draw."""
     with Demo("ddpm_2d", __doc__) as demo:
-        rng, beta = mg.random.default_rng(demo.seed), cosine_schedule(16 if demo.smoke else 100)
+        rng, beta = mg.random.default_rng(demo.seed), cosine_schedule(25 if demo.smoke else 100)
         model = DDPM(MLPDenoiser(2, rng=rng), (2,), beta, prediction="v")
         labelled = DDPM(MLPDenoiser(2, classes=3, rng=rng), (2,), beta, prediction="v", classes=3, label_dropout=0.2)
         train(model, moons(), demo, steps=30 if demo.smoke else 2000)
@@ -152,7 +152,7 @@ def draw_guidance(model, count, rng, path):
             x = m.sample(3 * count, rng=rng, labels=labels, guide=classifier_free(w)).numpy()
             panels.append((f"{name}, w = {w:g}".replace("-", "−"), x, labels, THREE))
     scatter(panels, path, "Classifier-free guidance: three classes, weight w. −1 forgets the class, 0 is the "
-                          "conditional model, more of it keeps away from the other classes. In grey the density of all data",
+                          "conditional model, more keeps away from the other classes. In grey the density of all data",
             columns=4)
 
 

@@ -172,7 +172,9 @@ def draw_training(x, seen, demo):
         panel.fill_between(at, p, color=BLUE, alpha=0.35, linewidth=0, label="p, the data")
         panel.fill_between(at, q, step="mid", color=ORANGE, alpha=0.45, linewidth=0, label="q, generated")
         panel.plot(at, D, color=RED, linewidth=1.4, label="D, trained")
-        panel.plot(at, p / (p + q), color=INK, linewidth=0.9, linestyle=(0, (3, 2)), label="D* for this q")
+        seen_at = p + q > 1e-2                                     # elsewhere the histogram is noise
+        panel.plot(at[seen_at], (p / (p + q))[seen_at], color=INK, linewidth=0.9, linestyle=(0, (3, 2)),
+                   label="D* for this q")
         panel.set_title(f"step {step}", fontsize=8.5, color=INK, loc="left")
         panel.set_ylim(0, 1.2)
     figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, ncols=4, loc="outside lower center")

@@ -1,6 +1,6 @@
-"""Put the figures of the docs in place: ``python demos/vae.py && python docs/make_figures.py``.
+"""Put the figures of the docs in place: run the demos named at the end, then ``python docs/make_figures.py``.
 
-Draws those that no demo draws, and copies those that demos/vae.py has drawn into out/vae.
+Draws those that no demo draws, and copies those that the demos have drawn into out/.
 """
 import pathlib
 import shutil
@@ -28,3 +28,5 @@ def copy(name):
 if __name__ == "__main__":
     graph()
     copy("vae")
+    copy("gan_1d")
+    copy("gan_2d")

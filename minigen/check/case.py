@@ -115,4 +115,6 @@ def and_times(c, case):
     """What to append to a sentence when a factor c remains; nothing for 1."""
     if abs(c - 1) <= 10 * case.rtol:
         return ""
-    return f" and {nice(c, case.rtol)} " + ("times too large" if abs(c) > 1 else "of what it should be")
+    if abs(c + 1) <= 10 * case.rtol:
+        return ", and the sign is turned"
+    return f", and yours is {nice(c, case.rtol)} " + ("times too large" if abs(c) > 1 else "of what it should be")

@@ -13,6 +13,7 @@ in h, so what comes out with h̃ in place of h is
 one more backward pass from that edge on. `trials` yields Eq. (2) for every edge and every slip; the one that equals the
 person's gradient is the explanation, and the edge tells where in their formula it happened.
 """
+import itertools
 import os
 
 import numpy as np
@@ -96,44 +97,63 @@ def axis_lengths(graph):
 
 
 def trials(graph, k, gradient):
-    """Yield (Diagnosis, wrong gradient of input k) for every mistake of this kind."""
-    for node, g, (i, source, derivative, values) in graph.edges if graph else ():
+    """Yield (Diagnosis, wrong gradient of input k) for every mistake: the plain ones first, on all edges."""
+    edges = list(_edges_to(graph, k)) if graph else []
+    for place, part, *_ in edges:
+        if not np.array_equal(part, gradient):                          # else it would only scale the whole
+            for scale, kind, text in _SCALES:
+                yield Diagnosis(kind, text.format(op=place)), gradient + (scale - 1) * part
+    for slips in (_plain_slips, _odd_slips):
+        for place, _, node, g, wide, h, (i, source, derivative, values) in edges:
+            for slipped, kind, text in slips(node, i, g, wide, h, derivative, values):
+                if slipped.shape == h.shape:
+                    wrong = gradient + graph.backward(source, slipped - h)[k]                               # Eq. (2)
+                    yield Diagnosis(kind, text.format(op=place)), wrong
+    for (one, a, *_), (two, b, *_) in itertools.combinations(edges, 2):
+        text = f"two parts of the gradient are missing, the one that flows through {one} and the one through {two}"
+        yield Diagnosis("missing-term", text), gradient - a - b
+
+
+def _edges_to(graph, k):
+    """For every edge that leads to input k: its place in words, what it adds to the gradient, and its cotangents."""
+    for node, g, edge in graph.edges:
+        _, source, derivative, values = edge
         with _set_mode(record=False, arrays=True):
             wide = derivative.function(g, *values)
             h = wide if wide.shape == source.shape else _unbroadcast(wide, source.shape, node.op)
         part = graph.backward(source, h)[k]
-        if not np.abs(part).max(initial=0.0) > 0:
-            continue                                                    # this edge does not lead to input k
-        place = _place(node)
-        if not np.array_equal(part, gradient):                          # else it would only scale the whole
-            for scale, kind, text in _SCALES:
-                yield Diagnosis(kind, text.format(op=place)), gradient + (scale - 1) * part
-        for slipped, kind, text in _slips(node, i, g, wide, h, derivative, values):
-            if slipped.shape == h.shape:
-                wrong = gradient + graph.backward(source, slipped - h)[k]                                   # Eq. (2)
-                yield Diagnosis(kind, text.format(op=place)), wrong
+        if np.abs(part).max(initial=0.0) > 0:
+            yield _place(node), part, node, g, wide, h, edge
 
 
-def _slips(node, i, g, wide, h, derivative, values):
+def _plain_slips(node, i, g, wide, h, derivative, values):
     """Wrong cotangents for one edge: (h̃, kind, sentence). ``wide`` is h before the sum over what was broadcast."""
     name = node.op.name
     if g.shape == h.shape or g.size == 1:
         formula = f": {_DERIVATIVES[name]}" if name in _DERIVATIVES else ""
         yield g + 0 * h, "chain-factor", "the local derivative of {op} is missing" + formula
+    if name == "softmax" and g.shape == h.shape:
+        p = values[derivative.wants.index("out")]
+        yield g * p, "missing-term", "the derivative of {op} lacks the part that comes from its normaliser, −p ⟨p, g⟩"
+        yield g * p * (1 - p), "missing-term", "the derivative of {op} is taken as p (1 − p), as if it were elementwise"
+    if name == "matmul" and _square(values[0]):
+        wrong = g @ values[0] if i == 0 else values[0] @ g
+        yield wrong, "transpose", "in the derivative of {op} the matrix beside it is not transposed"
+    if _square(h):
+        yield h.T, "transpose", "what flows back through {op} is transposed"
+    if h.ndim == 1 and _square(wide):
+        yield wide.sum(axis=1), "wrong-axis", "what {op} broadcasts along axis 0 is summed over axis 1 instead"
+
+
+def _odd_slips(node, i, g, wide, h, derivative, values):
+    """Wrong cotangents as in `_plain_slips`: a factor too many or too few, or an index that is off by one."""
     for want, v in zip(derivative.wants, values):
         if backend.of(v) is not None and v.dtype.kind == "f" and v.shape == h.shape:
             x = "its output" if want == "out" else f"its input {want}"
             for slipped, text in _factors(h, v, x):
                 if bool(backend.of(slipped).isfinite(slipped).all()):
                     yield slipped, "chain-factor", "the derivative of {op} " + text
-    if _square(h):
-        yield h.T, "transpose", "what flows back through {op} is transposed"
-        if name == "matmul" and _square(values[0]):
-            wrong = g @ values[0] if i == 0 else values[0] @ g
-            yield wrong, "transpose", "in the derivative of {op} the matrix beside it is not transposed"
-    if h.ndim == 1 and _square(wide):
-        yield wide.sum(axis=1), "wrong-axis", "what {op} broadcasts along axis 0 is summed over axis 1 instead"
-    for axis in range(h.ndim if name not in ("sum", "mean") else 0):
+    for axis in range(h.ndim if node.op.name not in ("sum", "mean") else 0):
         for by in (1, -1) if h.shape[axis] > 2 else ():
             text = f"what flows back through {{op}} is off by one along axis {axis}"
             yield backend.of(h).roll(h, by, axis), "shift", text
@@ -161,4 +181,5 @@ def _place(node):
     line, _, code = rest.partition(": ")
     if not code or not line.isdigit():
         return node.op.name
-    return f"{node.op.name} (line {line} of {os.path.basename(path)}: {code[:70]})"
+    code = code if len(code) <= 60 else code[:59] + "…"
+    return f"{node.op.name} (line {line} of {os.path.basename(path)}: {code})"

@@ -34,7 +34,7 @@ def told(labels, z, classes, dropout):
     if classes is None or labels is not None:
         return labels
     if not dropout:
-        raise ValueError(f"DDPM: this model of {classes} classes always saw labels in training (label_dropout=0), so it "
-                         "wants them here too; to do without, train it with label_dropout=0.1")
+        raise ValueError(f"DDPM: this model of {classes} classes always saw labels in training (label_dropout=0), so "
+                         "it wants them here too; to do without, train it with label_dropout=0.1")
     with mg.use(z.backend.name):
         return mg.full((len(z),), classes, dtype="int64")

@@ -34,8 +34,8 @@ def draws(*shape, seed=0):
 # ---- the bound -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("T, std", [(2, 0.5), (7, 1.0), (7, 0.4), (20, 2.0)])
 def test_with_the_best_mean_and_variance_only_the_prior_is_in_the_way(T, std):
-    """For Gaussian data q(z_{t−1}|z_t) is Gaussian, so with Eq. (13) the reverse process is exact at any T. The bound on
-    the mean of −log p(x) is then the entropy of the data plus KL(q(z_T) ‖ N(0, I)), which shrinks with ᾱ_T."""
+    """For Gaussian data q(z_{t−1}|z_t) is Gaussian, so with Eq. (13) the reverse process is exact at any T. The bound
+    on the mean of −log p(x) is then the entropy of the data plus KL(q(z_T) ‖ N(0, I)), which shrinks with ᾱ_T."""
     model = gaussian(T, std, "learned")
     a, s = model.process.signal[T], model.process.noise[T]
     left = divergence_from_standard(a * MEAN, a ** 2 * std ** 2 + s ** 2)
@@ -212,12 +212,12 @@ def test_a_step_is_the_formula_and_the_last_one_has_no_noise():
 
 def test_samples_are_distributed_as_the_data():
     """4,000 draws of N(0.3, 0.8²) with 60 steps. With the best mean and variance the reverse process is exact up to the
-    last step, which gives x̂ without its noise of variance 0.0017; 0.01 and 4 % allow for that. Beyond it mean and
+    last step, which gives x̂ without its noise of variance 0.0017, for which 1 % is allowed. Beyond it mean and
     variance of the draws lie within 5 standard errors: false alarm below 1e-6 each."""
     model = gaussian(60, 0.8, "learned", linear_schedule)
     x = model.sample(4000, rng=mg.random.default_rng(0)).numpy().astype(np.float64)
-    assert abs(x.mean() - MEAN) < 0.01 + 5 * 0.8 / np.sqrt(4000)
-    assert abs(x.var() / 0.64 - 1) < 0.04 + 5 * np.sqrt(2 / 4000)
+    assert abs(x.mean() - MEAN) < 5 * 0.8 / np.sqrt(4000)
+    assert abs(x.var() / 0.64 - 1) < 0.01 + 5 * np.sqrt(2 / 4000)
 
 
 def test_the_path_runs_from_noise_to_the_sample():
@@ -271,14 +271,14 @@ Z = np.zeros((2, 2), dtype="float32")
 @pytest.mark.parametrize("call, words", [
     (lambda: simple(prediction="score"), "prediction is one of eps, x, v, got 'score'"),
     (lambda: simple(variance="tiny"), "variance is one of small, large, learned, got 'tiny'"),
-    (lambda: simple(variance="learned"), "cannot learn it; loss='hybrid' does"),
+    (lambda: simple(variance="learned"), "so cannot learn it; take loss='hybrid'"),
     (lambda: simple(loss="hybrid"), "variance='learned', got 'large'"),
     (lambda: simple(label_dropout=0.1), "needs classes=, got 0.1 and classes=None"),
     (lambda: DDPM(lambda z, t: z, (2,), linear_schedule(0)), "integer ≥ 1, got 0"),
     (lambda: simple().predict(mg.zeros((2, 3)), 1), r"\(N, 2\) with N ≥ 1, got shape \(2, 3\)"),
     (lambda: simple().predict(mg.tensor(Z), 3), "t must lie in 1 … 2, got 3"),
     (lambda: simple().predict(mg.tensor(Z), 1, [0, 1]), "got 2 labels, but the model was made without classes="),
-    (lambda: simple(classes=3).predict(mg.tensor(Z), 1), r"of 3 classes always saw labels in training \(label_dropout=0\)"),
+    (lambda: simple(classes=3).predict(mg.tensor(Z), 1), r"of 3 classes always saw labels .* \(label_dropout=0\)"),
     (lambda: simple(classes=3).predict(mg.tensor(Z), 1, [0, 3]), "labels must lie in 0 … 2, got some from 0 to 3"),
     (lambda: simple(classes=3).predict(mg.tensor(Z), 1, [-1, 2]), "labels must lie in 0 … 2, got some from -1 to 2"),
     (lambda: simple(classes=3).losses(mg.tensor(Z), [0, 3], rng=mg.random.default_rng(0)), "0 … 2, got .* 0 to 3"),
