@@ -24,8 +24,8 @@ from minigen.tensor import Tensor, from_dlpack, tensor  # noqa: E402
 
 __version__ = "0.1.0"
 _lazy = {"check", "data", "distributions", "flows", "metrics", "models", "nn", "recipes", "samplers", "training", "viz"}
-__all__ = ["BackendError", "Tensor", "backend", "backward", "checkpoint", "detect_anomaly", "enable_grad", "from_dlpack",
-           "functional", "grad", "hessian", "hvp", "is_recording", "jacobian", "jvp", "no_grad", "ops", "primitive",
+__all__ = ["BackendError", "Tensor", "backend", "backward", "checkpoint", "detect_anomaly", "enable_grad",
+           "from_dlpack", "functional", "grad", "hessian", "hvp", "is_recording", "jacobian", "jvp", "no_grad", "ops", "primitive",
            "random", "tensor", "use", "vjp", *ops.__all__, *functional.__all__]
 
 

@@ -1,8 +1,8 @@
 r"""Reverse-mode differentiation to any order.
 
-Calling a primitive on Tensors computes its forward on plain arrays and, if any input requires grad, leaves a `Node`: the
-op, where its inputs came from, and just what its derivatives will ask for. `backpropagate` walks the nodes from the output back.
-For y = f(x) and a scalar loss L, writing x̄ = ∂L/∂x (the *cotangent* of x), each node turns ȳ into
+Calling a primitive on Tensors computes its forward on plain arrays and, if any input requires grad, leaves a `Node`:
+the op, where its inputs came from, and just what its derivatives will ask for. `backpropagate` walks the nodes from the
+output back. For y = f(x) and a scalar loss L, writing x̄ = ∂L/∂x (the *cotangent* of x), each node turns ȳ into
 
     x̄ = ȳ · ∂f/∂x,                                                                                              (1)
 
@@ -13,8 +13,8 @@ the *vector-Jacobian product* (vjp) that stands beside the forward. Three ideas 
    differentiable one: the second derivative is the vjp of the vjp, and so on to any order.
 2. **A derivative names what it needs.** ``exp.vjp(lambda g, out: g * out)`` asks for the cotangent and the output;
    ``log.vjp(lambda g, x: g / x)`` for the input; ``x_shape`` for a shape alone. The engine saves exactly that.
-3. **Newest first.** Nodes are numbered as they are made. Whatever uses a node's output was made after it, so when the node
-   with the highest number is taken next, its cotangent is already complete. A heap is the whole topological sort.
+3. **Newest first.** Nodes are numbered as they are made. Whatever uses a node's output was made after it, so when the
+   node with the highest number is taken next, its cotangent is already complete. A heap is the whole topological sort.
 
 Broadcasting is undone here, once, for all ops: an input of shape (3, 1) that was stretched to (3, 4) receives the sum
 over the axis it was stretched along.
@@ -103,7 +103,8 @@ def _between(roots, wanted):
         node = stack.pop()
         if node not in seen:
             seen.add(node)
-            if node.edges is None and not (len(wanted) == 1 and wanted[0] is node):   # what was below it can no longer be known
+            if node.edges is None and not (len(wanted) == 1 and wanted[0] is node):
+                # what was below it can no longer be known
                 raise RuntimeError(_freed(node))
             stack.extend(source for source in node.sources if type(source) is Node)
     reached, between = set(wanted), set()
@@ -116,8 +117,8 @@ def _between(roots, wanted):
 
 def _freed(node):
     """What to say about a node that a backward pass has used up."""
-    return (f"backward: the graph through {node.op.name} was used and freed; pass retain_graph=True to the first backward to "
-            "use it twice")
+    return (f"backward: the graph through {node.op.name} was used and freed; pass retain_graph=True to the first backward "
+            "to use it twice")
 
 
 def _changed(node, j, times):
@@ -125,8 +126,8 @@ def _changed(node, j, times):
     source = next((source for i, source, _, _ in node.edges if i == j), None)
     inputs = node.op.inputs
     what = "its output" if j < 0 else f"its input {getattr(source, 'name', None) or inputs[min(j, len(inputs) - 1)]!r}"
-    return (f"backward: {node.op.name} {node.shape} saved {what} for its gradient, and that tensor was changed in place "
-            f"afterwards ({times} times); change a copy of it, or call backward first")
+    return (f"backward: {node.op.name} {node.shape} saved {what} for its gradient, and that tensor was changed in "
+            f"place afterwards ({times} times); change a copy of it, or call backward first")
 
 
 def _revive(node, derivative, values):
@@ -147,11 +148,11 @@ def _revive(node, derivative, values):
 
 
 def _continue(value, source, version):
-    """A saved array as the Tensor it was: ``source`` is the Node that made it, the leaf itself, or None for a constant."""
+    """A saved array as the Tensor it was; ``source`` is the Node that made it, the leaf itself, or None if constant."""
     if isinstance(source, Tensor):
         if source._array is not value:
-            raise RuntimeError(f"backward: a leaf {source.shape} shares its memory with another library, so it has no second "
-                               "derivative here; use its .copy()")
+            raise RuntimeError(f"backward: a leaf {source.shape} shares its memory with another library, so it has no "
+                               "second derivative here; use its .copy()")
         return source
     if backend.of(value) is None:
         return value
@@ -176,17 +177,20 @@ def _start(name, output, cotangent, create_graph):
     array = output._array
     if cotangent is None:
         if array.size != 1:
-            raise ValueError(f"{name}: the output has shape {array.shape}; pass a cotangent of that shape, or sum it first")
+            raise ValueError(f"{name}: the output has shape {array.shape}; pass a cotangent of that shape, or sum it "
+                             "first")
         cotangent = Tensor(backend.of(array).ones_like(array))
     elif isinstance(cotangent, Tensor):
         home, xp = backend.of(cotangent._array), backend.of(array)
         if home is not xp:
-            raise TypeError(f"{name}: the cotangent lives on {home.name}, the output on {xp.name}; move it with .to({xp.name!r})")
+            raise TypeError(f"{name}: the cotangent lives on {home.name}, the output on {xp.name}; move it with "
+                            f".to({xp.name!r})")
         cotangent = cotangent if cotangent.dtype == array.dtype else cotangent.astype(array.dtype)
     else:
         cotangent = Tensor(to_array(cotangent, array.dtype, xp=backend.of(array)))
     if cotangent.shape != array.shape:
-        raise ValueError(f"{name}: the cotangent has shape {cotangent.shape}, the output {array.shape}; they must be equal")
+        raise ValueError(f"{name}: the cotangent has shape {cotangent.shape}, the output {array.shape}; they must be "
+                         "equal")
     return cotangent if create_graph else cotangent._array
 
 
@@ -201,8 +205,8 @@ def backward(output, cotangent=None, retain_graph=False):
     ValueError if the cotangent is missing or misshaped.
     """
     if not output.requires_grad:
-        raise RuntimeError(f"backward: this tensor {output.shape} was computed from nothing that requires grad; make the "
-                           "inputs with requires_grad=True, outside no_grad()")
+        raise RuntimeError(f"backward: this tensor {output.shape} was computed from nothing that requires grad; make "
+                           "the inputs with requires_grad=True, outside no_grad()")
     start = _start("backward", output, cotangent, False)
     for leaf, g in backpropagate([output.node or output], [start], retain_graph=retain_graph).items():
         g = backend.of(leaf._array).asarray(g)

@@ -7,7 +7,8 @@ Everything above this floor computes through a `Backend`: an array library's own
 * ops follow their inputs: `of` finds the backend of an array by its type, with one dictionary look-up;
 * new arrays live where `use` says: NumPy unless the user chose otherwise.
 
-A third library joins by a subclass and a line in `register`. The test-suite does just that with a strict stand-in for CuPy.
+A third library joins by a subclass and a line in `register`. The test-suite does just that with a strict stand-in for
+CuPy.
 """
 import contextvars
 import difflib

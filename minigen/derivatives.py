@@ -1,6 +1,7 @@
 r"""Derivatives of functions: vjp, jvp, jacobian, hessian, hvp, and checkpointing. All stand on `minigen.autograd.grad`.
 
-For f: ℝⁿ → ℝᵐ with Jacobian J (m×n), reverse mode gives u ↦ uᵀJ for the price of a few evaluations of f. The rest follows.
+For f: ℝⁿ → ℝᵐ with Jacobian J (m×n), reverse mode gives u ↦ uᵀJ for the price of a few evaluations of f. The rest
+follows.
 
 *Forward mode from reverse mode.* uᵀJ is linear in u, so its own vjp with respect to u, in direction v, is
 
@@ -47,8 +48,8 @@ def _evaluate(name, f, leaves, record=True):
 def vjp(f, *inputs):
     """Evaluate ``f(*inputs)`` and return ``(output, pull)``, where ``pull(u)`` is uᵀJ.
 
-    ``pull`` takes a cotangent of the output's shape and returns one Tensor for one input, else a tuple. It can be called
-    any number of times.
+    ``pull`` takes a cotangent of the output's shape and returns one Tensor for one input, else a tuple. It can be
+    called any number of times.
     """
     leaves = _leaves(inputs)
     out = _evaluate("vjp", f, leaves)
@@ -61,7 +62,8 @@ def vjp(f, *inputs):
 
 
 def jvp(f, inputs, tangents):
-    """Evaluate f and its derivative along ``tangents``: return ``(f(*inputs), J v)``, both of the output's shape. Eq. (1).
+    """Evaluate f and its derivative along ``tangents``: return ``(f(*inputs), J v)``, both of the output's shape. Eq.
+    (1).
 
     Args:
         inputs, tangents: a Tensor each, or two sequences of equal length and shapes.
@@ -73,8 +75,8 @@ def jvp(f, inputs, tangents):
     leaves = _leaves(inputs)
     tangents = [v if isinstance(v, Tensor) else tensor(v, dtype=x.dtype) for x, v in zip(leaves, tangents)]
     if [x.shape for x in leaves] != [v.shape for v in tangents]:
-        raise ValueError(f"jvp: inputs have shapes {[x.shape for x in leaves]}, tangents {[v.shape for v in tangents]}; "
-                         "they must be equal")
+        raise ValueError(f"jvp: inputs have shapes {[x.shape for x in leaves]}, tangents "
+                         f"{[v.shape for v in tangents]}; they must be equal")
     out = _evaluate("jvp", f, leaves)
     u = ops.zeros_like(out)
     u.requires_grad = True
@@ -96,7 +98,8 @@ def jacobian(f, *inputs, create_graph=False):
     found = []
     for k, x in enumerate(leaves):
         row = [r[k] for r in rows]
-        found.append(ops.reshape(ops.stack(row), out.shape + x.shape) if row else ops.zeros(out.shape + x.shape, dtype=out.dtype))
+        shape = out.shape + x.shape
+        found.append(ops.reshape(ops.stack(row), shape) if row else ops.zeros(shape, dtype=out.dtype))
     return found[0] if len(inputs) == 1 else tuple(found)
 
 
@@ -127,8 +130,9 @@ def _scalar(name, f, x):
 def checkpoint(f, *inputs, rng=None):
     """Evaluate ``f(*inputs)`` without keeping its graph; the backward pass computes it again.
 
-    Trades one more evaluation of f for the memory of everything inside it (T. Chen et al., 2016, arXiv:1604.06174). f may use any
-    other tensors, such as the parameters of a module: they receive their gradients too. Derivatives of any order work.
+    Trades one more evaluation of f for the memory of everything inside it (T. Chen et al., 2016, arXiv:1604.06174). f
+    may use any other tensors, such as the parameters of a module: they receive their gradients too. Derivatives of any
+    order work.
 
     Args:
         rng: the generator that f draws from, if it does; it is put back to the same state for the second evaluation.
@@ -141,7 +145,7 @@ def checkpoint(f, *inputs, rng=None):
     if first.node is None or first.node.serial < start:            # nothing was recorded inside
         return first
     xp, sources = backend.of(first._array), _sources(first.node, start)
-    fingerprint, recent = first._array.sum(), {}                    # no closure below may hold ``first``: it holds the graph
+    fingerprint, recent = first._array.sum(), {}            # no closure below may hold ``first``: it holds the graph
 
     def again():
         """Evaluate f a second time, recording."""

@@ -25,8 +25,9 @@ def explain(op, arrays, settings, error):
     homes = {home.name for home in map(backend.of, arrays) if home}
     reason = str(error).strip().rstrip(".") or type(error).__name__
     if len(homes) > 1:
-        kind, reason = TypeError, f"its inputs live on different devices ({', '.join(sorted(homes))}); move one with .to(...)"
-    given = "".join(f", {name}={value!r}" for name, value in settings.items() if value is not None and value is not False)
+        kind = TypeError
+        reason = f"its inputs live on different devices ({', '.join(sorted(homes))}); move one with .to(...)"
+    given = "".join(f", {name}={value!r}" for name, value in settings.items() if not (value is None or value is False))
     return kind(f"{op.name}: {reason}; got {describe(op, arrays)}{given}")
 
 

@@ -5,10 +5,10 @@
    OpenBLAS loads, so it is set only while NumPy is not yet imported, and never over a user's own setting.
    ``MINIGEN_BLAS_KERNEL=0`` turns it off.
 
-2. **Allocator.** glibc hands every block above 128 KiB back to the kernel when it is freed, and faults it in again, page by
-   page, at the next allocation. We raise both thresholds, so that buffers are reused. The price is resident memory:
-   up to `TRIM_BYTES` of freed memory stays with the process. ``MINIGEN_ALLOCATOR=0`` turns it off, and a user's own ``MALLOC_*_``
-   variables are left alone.
+2. **Allocator.** glibc hands every block above 128 KiB back to the kernel when it is freed, and faults it in again,
+   page by page, at the next allocation. We raise both thresholds, so that buffers are reused. The price is resident
+   memory: up to `TRIM_BYTES` of freed memory stays with the process. ``MINIGEN_ALLOCATOR=0`` turns it off, and a user's
+   own ``MALLOC_*_`` variables are left alone.
 
 What was done, and why, is kept in `report` for ``minigen doctor``. Measurements: docs/performance.md.
 """

@@ -61,8 +61,8 @@ def is_recording():
 class Derivative:
     """The vjp for one input: the function, and what it reads after the cotangent.
 
-    ``wants`` names it, ``reads`` lists the inputs whose values it needs, and ``gather(out, arrays, settings, i)`` picks it out of
-    a call.
+    ``wants`` names it, ``reads`` lists the inputs whose values it needs, and ``gather(out, arrays, settings, i)`` picks
+    it out of a call.
     """
     __slots__ = ("function", "wants", "reads", "reads_out", "gather")
 
@@ -71,8 +71,8 @@ class Derivative:
         known = {"out", *op.inputs, *op.settings, *(name + "_shape" for name in op.inputs)}
         known |= {"i"} if op.variadic else set()
         if not set(self.wants) <= known:
-            raise TypeError(f"{op.name}.vjp: a derivative asks for {sorted(set(self.wants) - known)}; after the cotangent "
-                            f"it can ask for {sorted(known)}")
+            raise TypeError(f"{op.name}.vjp: a derivative asks for {sorted(set(self.wants) - known)}; after the "
+                            f"cotangent it can ask for {sorted(known)}")
         self.reads = [op.inputs.index(w) for w in self.wants if w in op.inputs]
         self.reads_out = "out" in self.wants
         self.gather = self._gather(op)
@@ -117,13 +117,14 @@ class Op:
         self.signature = inspect.Signature(parameters)
 
     def set_vjp(self, *functions):
-        """Give the op its derivatives: one function ``(g, *wanted) -> cotangent`` per input, or None where there is none.
+        """Give the op its derivatives: one function ``(g, *wanted) -> cotangent`` per input, None where there is none.
 
         A variadic op has a single one for all its inputs, which may ask for ``i``, the position of the input.
         """
         self.derivatives = tuple(f and Derivative(f, self) for f in functions)
         if self.variadic and len(functions) != 1 or len(functions) > len(self.inputs):
-            raise TypeError(f"{self.name}.vjp: got {len(functions)} derivatives for the inputs {', '.join(self.inputs)}")
+            raise TypeError(f"{self.name}.vjp: got {len(functions)} derivatives for the inputs "
+                            f"{', '.join(self.inputs)}")
 
     def bind(self, args, settings):
         """Split a call into (tensor inputs, complete settings). Raises TypeError as Python does for a bad call."""
@@ -153,8 +154,9 @@ def primitive(forward):
 
         cube.vjp(lambda g, x: g * 3 * x ** 2)     # one function per input, written with public ops
 
-    Parameters before a ``*`` are tensors, those after it are settings (an axis, a shape). A vjp takes the cotangent g and
-    then, by name, what it needs: an input, ``out``, a setting, or ``<input>_shape``. An op without vjp passes no gradient.
+    Parameters before a ``*`` are tensors, those after it are settings (an axis, a shape). A vjp takes the cotangent g
+    and then, by name, what it needs: an input, ``out``, a setting, or ``<input>_shape``. An op without vjp passes no
+    gradient.
     """
     op = Op(forward)
 
@@ -204,7 +206,8 @@ _WEAK = {float, int, bool}        # Python numbers take the dtype of the array b
 
 def _to_arrays(op, arrays):
     """(backend, inputs as arrays) of a call with inputs that are not Tensors: numbers, lists, arrays."""
-    homes = {home.name: home for home in map(backend.of, (v for v in arrays if not isinstance(v, backend.NUMBERS))) if home}
+    others = [value for value in arrays if not isinstance(value, backend.NUMBERS)]
+    homes = {home.name: home for home in map(backend.of, others) if home}
     if len(homes) > 1:
         raise TypeError(f"{op.name}: {errors.describe(op, arrays)} live on different devices ({', '.join(homes)}); "
                         "move one with .to(...)")
@@ -220,9 +223,10 @@ def _to_arrays(op, arrays):
 class Node:
     """The record of one call: for each input that takes a gradient an *edge* ``(i, source, derivative, values)``.
 
-    ``i`` is the position of the input, ``source`` the Node that made it or the leaf Tensor itself, ``values`` what the derivative
-    asked for. ``versions`` tells how often each saved memory had been changed by then: (counter, count, position; −1 for the output).
-    A node never holds the Tensor it produced, so graphs contain no reference cycle. A freed node has no edges (None).
+    ``i`` is the position of the input, ``source`` the Node that made it or the leaf Tensor itself, ``values`` what the
+    derivative asked for. ``versions`` tells how often each saved memory had been changed by then: (counter, count,
+    position; −1 for the output). A node never holds the Tensor it produced, so graphs contain no reference cycle. A
+    freed node has no edges (None).
     """
     __slots__ = ("op", "edges", "versions", "shape", "dtype", "serial", "where", "__weakref__")
 

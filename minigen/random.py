@@ -6,8 +6,8 @@
 Randomness is explicit: everything that draws takes an ``rng``. The same seed gives the same bits on one backend. A
 generator's `state` is a small JSON-able dict, so that a training run resumes exactly where it stopped.
 
-On a GPU the bits come from a counter: CuPy cannot save its generators' state, so ours is (seed, number of draws), and each
-draw has a generator of its own, seeded by both.
+On a GPU the bits come from a counter: CuPy cannot save its generators' state, so ours is (seed, number of draws), and
+each draw has a generator of its own, seeded by both.
 """
 import numpy as np
 
@@ -110,7 +110,10 @@ class Generator:
 
 
 def default_rng(seed=0, backend_name=None):
-    """A generator on ``backend_name`` (default: where new tensors live). Raises ValueError unless the seed is an integer ≥ 0."""
+    """A generator on ``backend_name`` (default: where new tensors live).
+
+    Raises ValueError unless the seed is an integer ≥ 0.
+    """
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"default_rng: the seed must be an integer ≥ 0, got {seed!r}")
     return Generator(seed, backend_name or backend.current().name)

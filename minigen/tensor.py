@@ -1,8 +1,9 @@
 """Tensor: an array, the op that produced it, its gradient, and a count of the changes made to its memory.
 
 A `Tensor` never shows its memory writable. `Tensor.data` is a read-only view, `Tensor.numpy` a copy, and the one way to
-change a tensor in place is ``t[index] = value``, which counts the change in ``_version``. Ops remember the count of what
-they saved; `minigen.autograd` compares before it uses it, so a gradient is never computed from an overwritten array.
+change a tensor in place is ``t[index] = value``, which counts the change in ``_version``. Ops remember the count of
+what they saved; `minigen.autograd` compares before it uses it, so a gradient is never computed from an overwritten
+array.
 
 Operators and NumPy's methods (``t + 1``, ``t.sum()``) are attached by `minigen.ops`, one floor up.
 """
@@ -191,7 +192,8 @@ def tensor(values, requires_grad=False, dtype=None):
 
 
 def to_array(values, dtype=None, copy=False, xp=None):
-    """Return values as an array of backend ``xp`` (default: the current one); Python numbers and lists of floats become float32.
+    """Return values as an array of backend ``xp`` (default: the current one); Python numbers and lists of floats become
+    float32.
 
     Moves an array that lives elsewhere. Copies if asked to, else only where it must. Raises TypeError if not numeric.
     """
@@ -224,7 +226,8 @@ def _without_tensors(values, explicit):
     if isinstance(values, Tensor):
         if values.requires_grad or not explicit:       # never cut a graph, or leave a device, without a word
             what = "a Tensor that requires grad" if values.requires_grad else "a Tensor"
-            raise TypeError(f"tensor: the list holds {what}; join Tensors with mg.stack or mg.concatenate, or pass t.numpy()")
+            raise TypeError(f"tensor: the list holds {what}; join Tensors with mg.stack or mg.concatenate, or pass "
+                        "t.numpy()")
         return values.numpy()
     return values
 

@@ -5,7 +5,7 @@
 import inspect
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the matrices are small, and the tests run in as many processes as cores
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices, and as many processes as cores
 os.environ.setdefault("MPLBACKEND", "Agg")          # no windows; before matplotlib is imported
 
 import minigen as mg  # noqa: E402  (before NumPy, as minigen.levers asks)
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items):
     """Mark the tests that compare with PyTorch, so that ``pytest -m torch`` runs just them."""
     for item in items:
         function = getattr(item, "function", None)
-        if function and ("torch" in item.fixturenames or 'importorskip("torch")' in inspect.getsource(inspect.unwrap(function))):
+        if function and 'importorskip("torch")' in inspect.getsource(inspect.unwrap(function)):
             item.add_marker("torch")
 
 

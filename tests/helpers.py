@@ -29,8 +29,8 @@ def central_difference(value, arrays, step=STEP):
 def assert_gradients(f, *arrays, orders=2, rtol=1e-5, atol=1e-6, seed=0):
     """Compare the first (and second) derivative of ``f(*tensors) -> Tensor`` with central differences in float64.
 
-    Order 1: the gradient of ⟨c, f⟩ for a random cotangent c against differences of f's values. Order 2: the gradient of ⟨d, ∇⟨c, f⟩⟩ for fresh
-    random d against differences of our first derivative, which order 1 has just vouched for.
+    Order 1: the gradient of ⟨c, f⟩ for a random cotangent c against differences of f's values. Order 2: the gradient of
+    ⟨d, ∇⟨c, f⟩⟩ for fresh random d against differences of our first derivative, which order 1 has just vouched for.
     """
     rng = np.random.default_rng(seed)
     arrays = [np.asarray(a, dtype=np.float64) for a in arrays]

@@ -81,7 +81,8 @@ def test_there_and_back(backend, values):
     t = mg.tensor(values)
     assert t.dtype == values.dtype
     np.testing.assert_array_equal(t.numpy(), values)
-    np.testing.assert_array_equal(np.array(t.tolist(), dtype=values.dtype).reshape(values.shape), values)    # NaN equals NaN here
+    listed = np.array(t.tolist(), dtype=values.dtype).reshape(values.shape)
+    np.testing.assert_array_equal(listed, values)                                       # NaN equals NaN here
 
 
 # ---- indexing, iterating, asking -------------------------------------------------------------------------------------

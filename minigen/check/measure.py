@@ -13,8 +13,8 @@ almost every direction. Forward mode is held against reverse mode by the dot tes
 """
 import numpy as np
 
-from minigen.check.compare import Comparison
 from minigen.check.case import Case
+from minigen.check.compare import Comparison
 from minigen.check.diagnosis import diagnose
 from minigen.check.numeric import RTOL, curve, slope
 from minigen.check.report import Diagnosis, Element
@@ -36,7 +36,7 @@ class Form:
         self.order = 1 if d is None else 2
         self.scales = subject.scales()
         parts = [c * subject.value] if d is None else [w * g for w, g in zip(d, subject.gradients(c))]
-        parts += [np.linalg.norm(np.nan_to_num(s * g, posinf=0, neginf=0)) for s, g in zip(self.scales, gradients)]
+        parts += [_norm(s * g) for s, g in zip(self.scales, gradients)]
         self.size = float(sum(np.abs(p).sum(where=np.isfinite(p)) for p in parts))     # φ rounds by ε times that
 
     def phi(self, point):
@@ -58,8 +58,15 @@ class Form:
         v = [s * rng.choice([-1.0, 1.0], s.shape) for s in self.scales]
         terms = [g * w for g, w in zip(self.gradients, v)]
         moved = self.subject.along(v)
-        size = np.linalg.norm([np.linalg.norm(t) for t in terms])
-        return float(sum(map(np.sum, terms))), float(size), lambda t: self.phi(moved(t))
+        size = _norm(np.array([_norm(t) for t in terms]))
+        return float(sum(map(np.sum, terms))), size, lambda t: self.phi(moved(t))
+
+
+def _norm(values):
+    """√Σv², of the finite values, without overflow."""
+    values = np.nan_to_num(values, posinf=0, neginf=0)
+    largest = np.abs(values).max(initial=0.0)
+    return float(largest * np.linalg.norm(values / largest)) if largest else 0.0
 
 
 def verify(report, form, rng, kinks):

@@ -136,8 +136,9 @@ def _plain_slips(node, i, g, wide, h, derivative, values):
         p = values[derivative.wants.index("out")]
         yield g * p, "missing-term", "the derivative of {op} lacks the part that comes from its normaliser, −p ⟨p, g⟩"
         yield g * p * (1 - p), "missing-term", "the derivative of {op} is taken as p (1 − p), as if it were elementwise"
-    if name == "matmul" and _square(values[0]):
-        wrong = g @ values[0] if i == 0 else values[0] @ g
+    beside = next(filter(_square, values), None)
+    if name == "matmul" and beside is not None and g.ndim == 2:
+        wrong = g @ beside if i == 0 else beside @ g
         yield wrong, "transpose", "in the derivative of {op} the matrix beside it is not transposed"
     if _square(h):
         yield h.T, "transpose", "what flows back through {op} is transposed"

@@ -6,10 +6,11 @@
         batch["x"], batch["y"]          # Tensors (128, 28, 28, 1) and (128,); the last batch has what is left
 """
 from minigen.data.dataset import Dataset
+from minigen.data.densities import GaussianMixture, moons, ring
 from minigen.data.idx import DataError, read_idx, write_idx
 from minigen.data.loader import Loader
 from minigen.data.sets import digits, fashion_mnist, mnist
 from minigen.data.transforms import binarise, binarise_once, dequantise, on, to_unit
 
-__all__ = ["DataError", "Dataset", "Loader", "binarise", "binarise_once", "dequantise", "digits", "fashion_mnist",
-           "mnist", "on", "read_idx", "to_unit", "write_idx"]
+__all__ = ["DataError", "Dataset", "GaussianMixture", "Loader", "binarise", "binarise_once", "dequantise", "digits",
+           "fashion_mnist", "mnist", "moons", "on", "read_idx", "ring", "to_unit", "write_idx"]

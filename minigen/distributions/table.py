@@ -42,8 +42,8 @@ class Table:
         names: the name of each axis, as separate strings.
         conditions: how many of the last axes are conditions; 0 for a joint.
 
-    Values of a variable are counted from 0. A setting of the conditions that cannot happen (p(y) = 0) has p(x | y) = NaN
-    and counts nowhere. Raises ValueError for negative numbers, a wrong total, or names that do not fit.
+    Values of a variable are counted from 0. A setting of the conditions that cannot happen (p(y) = 0) has p(x | y) =
+    NaN and counts nowhere. Raises ValueError for negative numbers, a wrong total, or names that do not fit.
     """
 
     def __init__(self, probabilities, *names, conditions=0):

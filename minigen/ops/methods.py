@@ -6,9 +6,11 @@ from minigen.tensor import Tensor
 OPERATORS = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
              "mod": "remainder", "pow": "power", "matmul": "matmul", "and": "logical_and", "or": "logical_or",
              "xor": "logical_xor"}
-COMPARISONS = {"eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"}
+COMPARISONS = {"eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",
+               "ge": "greater_equal"}
 UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "logical_not", "round": "round"}
-METHODS = """sum mean var std prod max min argmax argmin all any cumsum swapaxes squeeze flatten ravel repeat diagonal trace
+METHODS = """sum mean var std prod max min argmax argmin all any cumsum swapaxes squeeze flatten ravel repeat diagonal
+trace
              clip take round astype to sort argsort""".split()
 DIFFERENTIABLE = """exp expm1 log log1p sqrt square abs sign sin cos tan sinh cosh tanh sigmoid relu logsumexp norm
                     expand_dims broadcast_to moveaxis flip softmax log_softmax""".split()
@@ -31,7 +33,7 @@ def attach(ops):
             return ops["reshape"](self, _as_tuple(shape))
 
         def transpose(self, *axes):
-            """The axes in another order, by default reversed: ``t.transpose(1, 0, 2)`` or ``t.transpose((1, 0, 2))``."""
+            """The axes in another order, by default reversed: ``t.transpose(1, 0)`` or ``t.transpose((1, 0))``."""
             return ops["transpose"](self, _as_tuple(axes) or None)
 
         Tensor.reshape, Tensor.transpose = reshape, transpose

@@ -3,10 +3,10 @@
     python tests/bench/run.py                       # every workload, as a table
     python tests/bench/run.py --only vae_mlp --json
 
-Each side runs in a process of its own, so that their thread pools do not disturb each other, and they take turns: A B A B ….
-The figure is the median over turns of the mean milliseconds a step, the ratio that of the medians. Before anything is timed both sides must agree:
-same number of parameters, same loss on the same batch and noise to 1e-4. Memory is the growth of the process's peak
-resident memory over the one it had after importing its library, in MB (10⁶ bytes).
+Each side runs in a process of its own, so that their thread pools do not disturb each other, and they take turns: A B A
+B …. The figure is the median over turns of the mean milliseconds a step, the ratio that of the medians. Before anything
+is timed both sides must agree: same number of parameters, same loss on the same batch and noise to 1e-4. Memory is the
+growth of the process's peak resident memory over the one it had after importing its library, in MB (10⁶ bytes).
 """
 import argparse
 import importlib.util
@@ -54,7 +54,8 @@ def compare(workload, threads, turns, seconds):
         sides["torch"] = Side("torch", workload, threads)
     if len(sides) == 2:
         agree(workload, *(side.ready for side in sides.values()))
-    steps = {name: max(1, int(seconds / turns / (side.ready["ms"] * side.ready["ops"] / 1e3))) for name, side in sides.items()}
+    step_seconds = {name: side.ready["ms"] * side.ready["ops"] / 1e3 for name, side in sides.items()}
+    steps = {name: max(1, int(seconds / turns / step)) for name, step in step_seconds.items()}
     times = {name: [] for name in sides}
     for _ in range(turns):
         for name, side in sides.items():

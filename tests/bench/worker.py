@@ -1,4 +1,7 @@
-"""One side of a comparison: ``worker.py LIBRARY WORKLOAD THREADS``. Reads questions as JSON lines, answers as JSON lines."""
+"""One side of a comparison: ``worker.py LIBRARY WORKLOAD THREADS``.
+
+Reads questions as JSON lines, answers as JSON lines.
+"""
 import importlib
 import json
 import pathlib

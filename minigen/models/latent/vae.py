@@ -16,8 +16,8 @@ log p(x) = log ∫ p_θ(x|z) p(z) dz has no closed form. The encoder, with param
     log p(x) = E_q[log p_θ(x|z)] − D_KL(q_φ(z|x) ‖ p(z)) + D_KL(q_φ(z|x) ‖ p_θ(z|x))                             (3)
              ≥ E_q[log p_θ(x|z)] − D_KL(q_φ(z|x) ‖ p(z))  =: ELBO(x),                                            (4)
 
-tight when q is the posterior. Maximising it fits θ and draws q to the posterior at once. The first term is −*distortion*,
-the second the *rate*, in nats: what it costs to tell z. For the two Gaussians of (1) and (2) the rate is
+tight when q is the posterior. Maximising it fits θ and draws q to the posterior at once. The first term is
+−*distortion*, the second the *rate*, in nats: what it costs to tell z. For the two Gaussians of (1) and (2) the rate is
 
     D_KL = −½ Σ_k (1 + log σ_k² − μ_k² − σ_k²).                                                                  (5)
 
@@ -110,7 +110,8 @@ class VAE(GenerativeModel):
         return -distortion - rate
 
     def iwae(self, x, samples, *, rng=None, eps=None, chunk=50):
-        """The bound with S samples, nats, (N,). Eq. (7). Not recorded: an estimate of log p(x), ``chunk`` samples at a time.
+        """The bound with S samples, nats, (N,). Eq. (7). Not recorded: an estimate of log p(x), ``chunk`` samples at a
+        time.
 
         ``eps`` (S, N, K) replaces the noise.
         """
@@ -121,7 +122,8 @@ class VAE(GenerativeModel):
             log_w = []
             for start in range(0, samples, chunk):
                 count = min(chunk, samples - start)
-                noise = eps[start:start + count] if eps is not None else rng.standard_normal((count, len(x), self.latents))
+                shape = (count, len(x), self.latents)
+                noise = rng.standard_normal(shape) if eps is None else eps[start:start + count]
                 z = q.mean + mg.exp(q.log_std) * noise                                 # Eq. (6), (S, N, K)
                 log_w.append(self.likelihood_of(z).log_prob(flat) + prior.log_prob(z) - q.log_prob(z))
             return mg.logsumexp(mg.concatenate(log_w), axis=0) - math.log(samples)
@@ -147,7 +149,7 @@ class VAE(GenerativeModel):
             return self.posterior(x).mean
 
     def sample(self, n, *, rng, labels=None, mean=True):
-        """n observations (n, *event_shape): z from the prior, then E[x|z], or a draw from p(x|z) with ``mean=False``."""
+        """n observations (n, *event_shape): z from the prior, then E[x|z], or a draw of p(x|z) if not ``mean``."""
         if labels is not None:
             raise ValueError("VAE.sample: this model knows no labels; a conditional VAE does")
         with mg.no_grad():
@@ -157,4 +159,5 @@ class VAE(GenerativeModel):
 
     def _check(self, x):
         if x.shape[1:] != self.event_shape:
-            raise ValueError(f"VAE: wants observations (N, {', '.join(map(str, self.event_shape))}), got shape {x.shape}")
+            wanted = ", ".join(map(str, self.event_shape))
+            raise ValueError(f"VAE: wants observations (N, {wanted}), got shape {x.shape}")

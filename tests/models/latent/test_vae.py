@@ -90,14 +90,14 @@ def test_bounds_are_ordered():
     elbo = model.elbo(many, rng=mg.random.default_rng(0)).numpy().reshape(2000, 6).mean()
     ten = np.mean([model.iwae(x, 10, rng=mg.random.default_rng(s)).numpy() for s in range(200)])
     many = model.iwae(x, 20_000, rng=mg.random.default_rng(1), chunk=5000).numpy()
-    # Standard errors: 0.0014 and 0.0015 for the means, at most 0.004 for each of the last six; the gaps asserted are at least
-    # five of them, false alarm below 1e-5.
+    # Standard errors: 0.0014 and 0.0015 for the means, at most 0.004 for each of the last six; the gaps asserted are at
+    # least five of them, false alarm below 1e-5.
     assert elbo + 0.03 < ten < exact.mean() + 0.03
     np.testing.assert_allclose(many, exact, atol=0.03)
 
 
 def ppca_log_likelihood(x, K):
-    """The maximum of probabilistic PCA's mean log-likelihood, nats per example (Tipping and Bishop, 1999, Eqs. 7, 8)."""
+    """The maximum of probabilistic PCA's mean log-likelihood, nats (Tipping and Bishop, 1999, Eqs. 7 and 8)."""
     N, D = x.shape
     values = np.linalg.eigvalsh(np.cov(x.T, bias=True))[::-1]
     noise = values[K:].mean()
@@ -105,8 +105,9 @@ def ppca_log_likelihood(x, K):
 
 
 def test_linear_vae_reaches_the_exact_likelihood_of_ppca(backend):
-    """A linear VAE with normal likelihood is pPCA, and its diagonal posterior is exact at the optimum, once the latents are rotated to the
-    principal axes (J. Lucas et al., 2019, arXiv:1911.02469): ELBO and log p(x) both reach the maximum, to 0.01 nats."""
+    """A linear VAE with normal likelihood is pPCA, and its diagonal posterior is exact at the optimum, once the latents
+    are rotated to the principal axes (J. Lucas et al., 2019, arXiv:1911.02469): ELBO and log p(x) both reach the
+    maximum, to 0.01 nats."""
     if backend != "numpy":
         pytest.skip("4,000 steps; the terms themselves are tested on every backend")
     rng = np.random.default_rng(0)
