@@ -30,3 +30,4 @@ if __name__ == "__main__":
     copy("vae")
     copy("gan_1d")
     copy("gan_2d")
+    copy("ddpm_2d")

@@ -10,7 +10,6 @@ shape that is no mixture, such as a moon, is drawn as a chain of many small Gaus
 the others.
 """
 import numpy as np
-from scipy.special import logsumexp
 
 __all__ = ["GaussianMixture", "moons", "ring"]
 
@@ -57,7 +56,7 @@ class GaussianMixture:
 
     def log_density(self, x):
         """log p(x) in nats, (…,), for points (…, D). Eq. (1)."""
-        return logsumexp(self.log_joint(x), axis=-1)
+        return np.logaddexp.reduce(self.log_joint(x), axis=-1)
 
     def log_joint(self, x):
         """log w_k N(x; μ_k, σ_k² I), (…, K): the terms of Eq. (1)."""
