@@ -57,14 +57,17 @@ _CONSTANTS = {np.pi: "π", 2 * np.pi: "2π", np.sqrt(np.pi): "√π", np.sqrt(2 
 _HALVES = {Fraction(1, 2): "½", Fraction(1, 4): "¼", Fraction(3, 4): "¾", Fraction(1, 3): "⅓", Fraction(2, 3): "⅔"}
 
 
-def nice(c, rtol):
-    """A number as people write it ("2", "−½", "1/60", "√(2π)"), or None if it is not one of those within rtol."""
+def nice(c, rtol, few=False):
+    """A number as people write it ("2", "−½", "1/60", "√(2π)"), or None if it is not one of those within rtol.
+
+    ``few``: only the most common ones, for where coincidences are likely.
+    """
     if not np.isfinite(c) or c == 0:
         return None
     sign, size = "−" if c < 0 else "", abs(c)
     tolerance = max(3 * rtol, 1e-12)
-    most = 12 if tolerance < 1e-4 else 4                        # the less precise yours is, the fewer numbers are tried
-    for value, text in _fractions(size, most, min(1000, 0.02 / tolerance)):
+    most = 4 if few or tolerance > 1e-4 else 12                 # the less precise yours is, the fewer numbers are tried
+    for value, text in _fractions(size, most, 10 if few else min(1000, 0.02 / tolerance)):
         if abs(size - value) <= tolerance * size:
             return sign + text
     if tolerance < 1e-4:
@@ -77,9 +80,9 @@ def nice(c, rtol):
 
 def _fractions(size, most, largest):
     """Whole numbers up to ``largest``, their inverses, and small fractions near ``size``."""
-    near = round(size) if size >= 1 else round(1 / size) if size > 1e-6 else 0
+    near = round(size) if size > 0.9 else round(1 / size) if size > 1e-6 else 0
     if 1 <= near <= largest:
-        yield (near, str(near)) if size >= 1 else (1 / near, _HALVES.get(Fraction(1, near), f"1/{near}"))
+        yield (near, str(near)) if size > 0.9 else (1 / near, _HALVES.get(Fraction(1, near), f"1/{near}"))
     fraction = Fraction(size).limit_denominator(most) if size < most else Fraction(0)
     if fraction and fraction.numerator <= most:
         yield float(fraction), _HALVES.get(fraction, str(fraction))
@@ -104,8 +107,12 @@ def factor_of(case, free=False):
     if not np.isfinite(c) or abs(c) < 1e-12 or not case.same(yours, c * ours):
         return None
     precision = case.rtol + case.floor / abs(ours[top])
-    if case.loud(ours).sum() < 2 and precision > 1e-5:               # one imprecise number proves little
+    alone = case.loud(ours).sum() < 2                                # one number proves little
+    if alone and precision > 1e-5:
         plausible = any(abs(c - short) <= 10 * precision for short in (1, -1, 2, 0.5, -2, -0.5))
+    elif alone:
+        lengths = [ratio for n in case.sizes for ratio in (n, 1 / n)]
+        plausible = nice(c, precision, few=True) or any(abs(c / ratio - 1) <= 10 * precision for ratio in lengths)
     else:
         plausible = free or nice(c, precision)
     return c if plausible else None

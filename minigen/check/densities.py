@@ -236,7 +236,8 @@ def _high(report, p, d, draws, proposal, n, rng, constants, false_alarm):
         x = to_host(proposal.sample(n, rng=as_generator(rng))).reshape(n, d).astype(np.float64)
         log_g = Density("density", proposal)(x)
     elif draws is not None:
-        covariance = 1.5 * np.cov(draws, rowvar=False) + 1e-12 * np.eye(d)
+        covariance = 1.4 * np.cov(draws, rowvar=False)
+        covariance += np.diag(0.1 * np.diag(covariance) + 1e-12)              # so that it has an inverse
         g = stats.multivariate_t(draws.mean(axis=0), covariance, df=5, seed=0)
         x = g.rvs(n)
         log_g = g.logpdf(x)

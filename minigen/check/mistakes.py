@@ -151,7 +151,9 @@ def _odd_slips(node, i, g, wide, h, derivative, values):
     for want, v in zip(derivative.wants, values):
         if backend.of(v) is not None and v.dtype.kind == "f" and v.shape == h.shape:
             x = "its output" if want == "out" else f"its input {want}"
-            for slipped, text in _factors(h, v, x):
+            with np.errstate(all="ignore"):
+                factors = list(_factors(h, v, x))
+            for slipped, text in factors:
                 if bool(backend.of(slipped).isfinite(slipped).all()):
                     yield slipped, "chain-factor", "the derivative of {op} " + text
     for axis in range(h.ndim if node.op.name not in ("sum", "mean") else 0):

@@ -58,15 +58,16 @@ def chain_factor(case):
     for (name, v), (text, function) in itertools.product(factors.items(), _OF_AN_INPUT.items()):
         h = np.broadcast_to(function(v), case.ours.shape)
         heard = h[case.loud(case.ours)] if case.loud(case.ours).any() else h
-        if not np.isfinite(h).all() or np.ptp(heard) <= 1e-6 * np.abs(h).max():
-            continue                                                     # a constant: that is a plain factor
+        if not np.isfinite(h).all() or not heard.size:
+            continue
+        constant = np.ptp(heard) <= 1e-6 * np.abs(h).max()               # then there is no room for another factor
         shown = text.format(f"({name})" if " " in name and text != "{}" else name)
         missing = factor_of(case.with_ours(case.ours, yours=case.yours * h))
-        if missing is not None:
+        if missing is not None and not (constant and and_times(missing, case)):
             return Diagnosis("chain-factor", f"the factor {shown} is missing{and_times(missing, case)}")
         extra = factor_of(case.with_ours(case.ours * h))
-        if extra is not None:
-            inverse = f", or 1/({shown}) is missing" if (h != 0).all() else ""
+        if extra is not None and not (constant and and_times(extra, case)):
+            inverse = f", or 1/({shown.partition(' = ')[0]}) is missing" if (h != 0).all() else ""
             text = f"{case.who} has a factor {shown} too many{inverse}{and_times(extra, case)}"
             return Diagnosis("chain-factor", text)
     return _two_factors(case, factors)
@@ -96,9 +97,12 @@ def term(case):
     """One of the offered terms, or two of them, are missing, doubled, scaled or of the wrong sign."""
     terms = {name: t for name, t in case.terms.items() if t.shape == case.ours.shape and case.loud(t).any()}
     difference = case.yours - case.ours
+    for c, (name, t) in itertools.product((-1, 1, -2), terms.items()):
+        if case.same(case.yours, case.ours + c * t):
+            return _term(name, c, case)
     for name, t in terms.items():
         c = factor_of(case.with_ours(t, yours=difference))
-        if c is not None:
+        if c is not None and (difference.size > 1 or nice(c + 1, case.rtol, few=True)):
             return _term(name, c, case)
     for (a, s), (b, t) in itertools.combinations(terms.items(), 2):
         for x, y in itertools.product((-1, 1, -2), repeat=2):

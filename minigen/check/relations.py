@@ -126,7 +126,7 @@ def constant_offset(case):
         return None
     c = abs(float(difference[0]))
     precision = (case.rtol * np.abs(case.ours).max() + case.floor) / max(c, 1e-300)
-    text = nice(c, precision) if precision < 1e-4 else None
+    text = nice(c, precision, few=difference.size < 3) if precision < 1e-4 else None
     if text is None and difference.size < 3 or np.unique(case.ours).size < min(3, difference.size):
         return None
     count = c / HALF_LOG_2PI

@@ -246,7 +246,11 @@ def _adam(xp, theta, g, M, V, rate, beta1, beta2, eps):
     M += g                                                                      # Eq. (10)
     V *= beta2
     V += g * g                                                                  # Eq. (10)
-    theta -= rate * (M / (xp.sqrt(V) + eps))                                    # Eq. (11)
+    step = xp.sqrt(V)                                                           # Eq. (11), in two buffers
+    step += eps
+    step = M / step
+    step *= rate
+    theta -= step
 
 
 @Blockwise

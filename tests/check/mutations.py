@@ -54,10 +54,10 @@ def _slips(problem, name, g, terms, rng):
 def chain_rule_mistakes(rng):
     """Slips inside a formula, with no hint given: (f, x, wrong gradient, kinds)."""
     x, w = rng.uniform(0.3, 2.0, 6), rng.standard_normal(6)
-    X, A, B, v = rng.standard_normal((5, 4)), rng.standard_normal((4, 4)), rng.standard_normal((4, 4)), rng.standard_normal(4)
+    X, v, (A, B) = rng.standard_normal((5, 4)), rng.standard_normal(4), rng.standard_normal((2, 4, 4))
     th, e, r = np.tanh(x), np.exp(-x * x / 2), np.sqrt(x * x + 1)
     p = np.exp(x) / np.exp(x).sum()
-    h = np.maximum(X @ A, 0)
+    h, slope, centred = np.maximum(X @ A, 0), 1 - np.tanh(X @ A) ** 2, w - w.mean()
     z = (x - x.mean()) / x.std()
     chain, missing = {"chain-factor"}, {"missing-term"}
     yield "tanh² without tanh′", lambda x: (mg.tanh(x) ** 2).sum(), x, 2 * th, chain
@@ -73,10 +73,10 @@ def chain_rule_mistakes(rng):
     yield "x log x without 1", lambda x: (x * mg.log(x)).sum(), x, np.log(x), missing | {"offset"}
     yield "softmax taken for elementwise", lambda x: (mg.softmax(x) * t(w)).sum(), x, p * w, missing | chain
     yield "normalisation, mean detached", lambda x: (t(w) * (x - x.mean())).sum(), x, w, missing | {"offset"}
-    yield "normalisation, σ detached", lambda x: (t(w) * (x - x.mean()) / x.std()).sum(), x, (w - w.mean()) / x.std(), missing
+    yield "normalisation, σ detached", lambda x: (t(w) * (x - x.mean()) / x.std()).sum(), x, centred / x.std(), missing
     yield "relu without its mask", lambda A: (mg.relu(t(X) @ A) @ t(v)).sum(), A, X.T @ np.outer(np.ones(5), v), chain
     yield "relu², mask and no 2", lambda A: (mg.relu(t(X) @ A) ** 2 @ t(v)).sum(), A, X.T @ (h * v), {"factor"}
-    yield "B for Bᵀ", lambda A: (mg.tanh(t(X) @ A) @ t(B)).sum(), A, X.T @ ((1 - np.tanh(X @ A) ** 2) * B.sum(0)), {"transpose"}
+    yield "B for Bᵀ", lambda A: (mg.tanh(t(X) @ A) @ t(B)).sum(), A, X.T @ (slope * B.sum(0)), {"transpose"}
     yield "xᵢ xᵢ₊₁, one neighbour", lambda x: (x[1:] * x[:-1]).sum(), x, np.append(x[1:], 0), missing | {"shift"}
     yield "variance, 2/n", lambda x: x.var() * 6, x, x - x.mean(), {"factor"}
     yield "z², normalised", lambda x: (t(w) * ((x - x.mean()) / x.std()) ** 2).sum(), x, 2 * w * z / x.std(), missing
@@ -178,7 +178,8 @@ def density_mistakes(rng):
         yield f"samples {name}", partial(check.density, log_p, sample=draw), {kind}
     for d, shift, stretch, kind in ((2, 0.0, 1.5, "scale"), (5, 0.2, 1.0, "location"), (5, 0.0, 0.8, "scale")):
         p = Normal(rng.standard_normal(d), 0.3 * rng.standard_normal(d))
-        draw = lambda n, rng, p=p, shift=shift, stretch=stretch: p.mean + shift + stretch * (p.sample(n, rng=rng) - p.mean)
+        move = lambda x, m=p.mean, shift=shift, stretch=stretch: m + shift + stretch * (x - m)
+        draw = lambda n, rng, p=p, move=move: move(p.sample(n, rng=rng))
         yield f"{d}-D samples + {shift}, × {stretch}", partial(check.density, p.log_prob, sample=draw), {kind}
     yield "5-D density without constant", partial(check.density, lambda x: p.log_prob(x) + 5 * half_log_2pi,
                                                   sample=p.sample), set()
@@ -287,7 +288,8 @@ def causality_mistakes(rng):
         yield f"mask: {name}", partial(check.causality, f, x, order), kinds
 
 
-OTHERS = [formula_mistakes, op_mistakes, jacobian_mistakes, bijection_mistakes, density_mistakes, divergence_mistakes, elbo_mistakes,
+OTHERS = [formula_mistakes, op_mistakes, jacobian_mistakes, bijection_mistakes, density_mistakes, divergence_mistakes,
+          elbo_mistakes,
           chain_mistakes, estimator_mistakes, causality_mistakes]
 
 

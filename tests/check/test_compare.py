@@ -17,7 +17,8 @@ def test_precision_follows_the_dtype():
 
 
 @pytest.mark.parametrize("yours, ours, wrong", [
-    ([1.0, 2.0], [1.0, 2.0], []), ([1.0, 2.1], [1.0, 2.0], [(1,)]), ([np.nan, 1.0], [1.0, 1.0], [(0,)]), ([np.nan], [np.nan], []),
+    ([1.0, 2.0], [1.0, 2.0], []), ([1.0, 2.1], [1.0, 2.0], [(1,)]), ([np.nan, 1.0], [1.0, 1.0], [(0,)]),
+                                                ([np.nan], [np.nan], []),
     ([np.inf, -np.inf], [np.inf, np.inf], [(1,)]), ([1e-300], [2e-300], [(0,)]), (np.float32([0.1]), [0.1], []),
     ([0.1 + 1e-6], [0.1], [(0,)])])
 def test_elements(yours, ours, wrong):

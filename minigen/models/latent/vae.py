@@ -81,9 +81,7 @@ class VAE(GenerativeModel):
 
     def prior(self):
         """p(z) = N(0, I), a Normal over (K,). Eq. (1)."""
-        weight = next(self.parameters())
-        with mg.use(weight.backend.name):
-            zero = mg.zeros(self.latents, dtype=weight.dtype)
+        zero = mg.zeros_like(self.decoder[0].weight[:, 0])                             # beside the model, of its dtype
         return Normal(zero, zero)
 
     def likelihood_of(self, z):
