@@ -23,7 +23,8 @@ from minigen.primitive import detect_anomaly, enable_grad, is_recording, no_grad
 from minigen.tensor import Tensor, from_dlpack, tensor  # noqa: E402
 
 __version__ = "0.1.0"
-_lazy = {"check", "data", "distributions", "flows", "metrics", "models", "nn", "recipes", "samplers", "training", "viz"}
+_lazy = {"check", "data", "distributions", "flows", "metrics", "models", "museum", "nn", "recipes", "samplers",
+         "training", "viz"}
 __all__ = ["BackendError", "Tensor", "backend", "backward", "checkpoint", "detect_anomaly", "enable_grad",
            "from_dlpack", "functional", "grad", "hessian", "hvp", "is_recording", "jacobian", "jvp", "no_grad", "ops", "primitive",
            "random", "tensor", "use", "vjp", *ops.__all__, *functional.__all__]

@@ -59,6 +59,8 @@ def build_parser():
     sub.add_argument("names", nargs="*", metavar="name", help="identities, or files of claims that end in .py "
                                                               "(default: all identities)")
     sub.add_argument("--list", action="store_true", help="only list them, with formula and source")
+    sub.add_argument("--museum", action="store_true", help="show that the checks catch well-known mistakes; the names "
+                                                           "are exhibits (default: all)")
     return parser
 
 
@@ -135,6 +137,8 @@ def doctor(options):
 # ---- the tutor -------------------------------------------------------------------------------------------------------
 def check(options):
     """``minigen check [NAME | FILE.py …]``: status 1 if an identity or a claim fails."""
+    if options.museum:
+        return show_museum(options)
     from minigen.check import claims, derivations        # here, since every other command does without them
     names = options.names or derivations.names()
     known = {name: derivations.get(name) for name in names if not name.endswith(".py")}       # a typo is found at once
@@ -147,3 +151,15 @@ def check(options):
             results += [known[name].run()] if name in known else claims.run_file(name)
     tell(options, [result.as_dict() for result in results], claims.table(results))
     return int(any(result.verdict != "holds" for result in results))
+
+
+def show_museum(options):
+    """``minigen check --museum [NAME …]``: status 1 if a mistake is not caught, or a clean twin is accused."""
+    from minigen import museum
+    exhibits = [museum.get(name) for name in options.names or museum.names()]
+    if options.list:
+        rows = [{"name": e.name, "wrong": e.wrong, "plausible": e.plausible, "seen": e.seen} for e in exhibits]
+        return tell(options, rows, "\n".join("\n    ".join(row.values()) for row in rows))
+    outcomes = [e.run() for e in (exhibits if options.json else mg.recipes.progress(exhibits, "checking"))]
+    tell(options, [outcome.as_dict() for outcome in outcomes], museum.table(outcomes))
+    return int(not all(outcome.ok for outcome in outcomes))

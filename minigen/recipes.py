@@ -178,7 +178,7 @@ _ALL = (
         build=lambda rng: VAE(latents=20, hidden=(400,), rng=rng),
         optimizer=lambda parameters: Adam(parameters, lr=1e-3),
         dataset=fixed_digits, transform=data.on(x=data.binarise), test_transform=data.on(x=data.to_unit),
-        evaluate_model=evaluate_bounds(100), batch_size=128, steps=4000),
+        evaluate_model=evaluate_bounds(100), batch_size=128, steps=3000),
     Recipe(
         name="vae-mnist", summary="MLP VAE 256-256, 128 latents, on full MNIST with one fixed binarisation",
         build=lambda rng: VAE(latents=128, hidden=(256, 256), rng=rng),

@@ -96,9 +96,9 @@ def test_a_wrong_formula_fails_and_is_explained(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_each_says_what_it_states_where_it_is_from_and_what_to_write(name):
     entry = derivations.get(name)
-    assert re.fullmatch(r"[a-z0-9-]+", name) and len(entry.statement) > 15 and len(entry.source) > 5 and entry.usage
-    shown = re.search(r"formula: f\((.*)\)", str(entry))[1].split(", ")
-    assert list(inspect.signature(entry.formula).parameters) == shown
+    assert re.fullmatch(r"[a-z0-9-]+", name) and len(entry.formula) > 15 and len(entry.source) > 5 and entry.usage
+    shown = re.search(r"yours: f\((.*)\)", str(entry))[1].split(", ")
+    assert list(inspect.signature(entry.ours).parameters) == shown
 
 
 def test_the_list_covers_the_subjects():

@@ -49,7 +49,8 @@ def test_hessian(claimed, kind):
     report = check.hessian(quadratic, x, claimed)
     assert report.ok == (kind is None)
     for finding in report.findings:
-        assert finding.diagnosis.kind == kind and finding.elements[0].numeric == pytest.approx(finding.elements[0].ours, abs=1e-5)
+        worst = finding.elements[0]
+        assert finding.diagnosis.kind == kind and worst.numeric == pytest.approx(worst.ours, abs=1e-5)
 
 
 def test_a_kink_is_told():

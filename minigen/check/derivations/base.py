@@ -30,19 +30,18 @@ class Derivation:
     """One identity; calling it evaluates its formula.
 
     Attributes:
-        name: short, in small letters. statement: the identity. usage: what the formula takes and gives.
-        source: authors, year, arXiv number.
-        formula: ours, a function; yours takes the same arguments.
+        name: short, in small letters. formula: the identity in words. source: authors, year, arXiv number.
+        ours: the formula as a function; yours takes the same arguments. usage: what it takes and gives.
     """
 
-    def __init__(self, name, source, formula):
-        self.name, self.source, self.formula = name, source, formula
-        statement, _, usage = inspect.getdoc(formula).partition("\n\n")
-        self.statement, self.usage = " ".join(statement.split()).rstrip("."), usage
+    def __init__(self, name, source, ours):
+        self.name, self.source, self.ours = name, source, ours
+        formula, _, self.usage = inspect.getdoc(ours).partition("\n\n")
+        self.formula = " ".join(formula.split()).rstrip(".")
         self._check = None
 
     def __call__(self, *args, **kwargs):
-        return self.formula(*args, **kwargs)
+        return self.ours(*args, **kwargs)
 
     def checked_by(self, check):
         """Decorator: ``check(formula)`` returns the `Report` on a formula."""
@@ -51,20 +50,20 @@ class Derivation:
 
     def run(self, claimed=None):
         """Check it, with your formula in place of ours if you give one. Returns a `minigen.check.Result`."""
-        report = self._check(claimed or self.formula)
+        report = self._check(claimed or self.ours)
         report.title = self.name if claimed is None else f"{self.name}, your formula"
         return result_of(self.name, report)
 
     def __str__(self):
-        arguments = ", ".join(inspect.signature(self.formula).parameters)
-        lines = [self.statement, f"source: {self.source}", f"formula: f({arguments})", *self.usage.splitlines()]
+        arguments = ", ".join(inspect.signature(self.ours).parameters)
+        lines = [self.formula, f"source: {self.source}", f"yours: f({arguments})", *self.usage.splitlines()]
         return "\n    ".join([self.name, *lines])
 
 
 def derivation(name, source):
     """Decorator: make a formula with a docstring a `Derivation` and register it."""
-    def register(formula):
-        registered[name] = Derivation(name, source, formula)
+    def register(ours):
+        registered[name] = Derivation(name, source, ours)
         return registered[name]
     return register
 
