@@ -158,7 +158,7 @@ def show_museum(options):
     from minigen import museum
     exhibits = [museum.get(name) for name in options.names or museum.names()]
     if options.list:
-        rows = [{"name": e.name, "wrong": e.wrong, "plausible": e.plausible, "seen": e.seen} for e in exhibits]
+        rows = [{key: getattr(e, key) for key in ("name", "wrong", "plausible", "typical_of")} for e in exhibits]
         return tell(options, rows, "\n".join("\n    ".join(row.values()) for row in rows))
     outcomes = [e.run() for e in (exhibits if options.json else mg.recipes.progress(exhibits, "checking"))]
     tell(options, [outcome.as_dict() for outcome in outcomes], museum.table(outcomes))

@@ -107,7 +107,7 @@ def _log_dets(report, subject, forward, log_det, matrices, rtol):
             offered["log_det"] = log_det(tensor(subject.point[0])) if callable(log_det) else log_det
     for name, yours in offered.items():
         _compare(report, name, to_host(yours), ours, matrices, rtol,
-                 "the inverse's: its sign is turned, or the direction is the wrong one")
+                 "that of the inverse map")
 
 
 def _compare(report, name, yours, ours, matrices, rtol, about_sign):
@@ -175,7 +175,7 @@ def _round_trips(report, subject, forward, inverse, matrices, rtol):
     if isinstance(back, tuple) and report.ok:
         ours = -np.linalg.slogdet(matrices)[1]
         _compare(report, "log|det ∂x/∂y|", to_host(back[1]), ours, matrices, rtol,
-                 "that of the forward direction: the inverse needs a minus")
+                 "that of the forward map, and the inverse needs a minus")
 
 
 def _why_not_back(yours, ours, floor, twice):

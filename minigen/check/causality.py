@@ -81,10 +81,7 @@ def _evaluate(logits, x, n, d):
 
 
 def _derivatives(logits, x, d, rng):
-    """max |∂ output_i / ∂ x_j| over the examples, (D, D), with random weights for the K parameters;
-
-    and the same between examples.
-    """
+    """max |∂ output_i / ∂ x_j| over the examples, (D, D), the K parameters weighted at random; and between examples."""
     leaf = tensor(x.astype(np.float64), requires_grad=True)
     n = len(x)
     with np.errstate(all="ignore"):
@@ -137,8 +134,7 @@ def _why(matrix, threshold, order):
                                      "transposed")
     reach = max(int(k) for k in range(d) if np.diagonal(used, k).any())
     if reach <= 2 and d > 4:
-        return Diagnosis("look-ahead", f"outputs see their own input and up to {reach} step{'s' * (reach > 1)} ahead: "
-                                       "an index is off")
+        return Diagnosis("look-ahead", f"outputs see up to {reach} step{'s' * (reach > 1)} ahead: an index is off")
     full = used.mean()
     if full == 1:
         return Diagnosis("no-mask", "every output depends on every input: nothing is masked")

@@ -10,8 +10,8 @@
         return check.gradient(lambda x: mg.softplus(x).sum(), [0.5, -1.0], claimed=lambda x: mg.sigmoid(x))
 
 A claim returns a `Report`, a pair ``(yours, ours)`` of arrays that should be equal, or True or False. Its name is the
-function's, its formula the docstring. The
-file is your own code, and is run as such: do not check files of people you would not let use your computer.
+function's, its statement the docstring. The file is your own code and is run as such: check no file of people whom you
+would not let use your computer.
 '''
 import math
 import pathlib

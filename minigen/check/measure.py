@@ -70,9 +70,7 @@ def _norm(values):
 
 
 def verify(report, form, rng, kinks):
-    """Hold γ against differences of φ; returns whether it stands. Fills ``kinks``: (input, index) -> (`Slope`, None).
-
-    """
+    """Hold γ against differences of φ. Returns whether it stands; kinks met go into ``kinks``, by (input, index)."""
     n = sum(x.size for x in form.subject.point)
     if n:
         exact, _, phi = form.direction(rng)
@@ -85,7 +83,7 @@ def verify(report, form, rng, kinks):
 def _one_by_one(report, form, k, kinks, limit=None):
     """Measure each element of input k, but for those known to be at a kink."""
     ours = form.gradients[k]
-    numeric, allowed, skipped = ours.copy(), np.full(ours.shape, np.inf), 0
+    numeric, allowed, steps, skipped = ours.copy(), np.full(ours.shape, np.inf), [], 0
     for index in list(np.ndindex(ours.shape))[:limit]:
         seen = kinks[k, index][0] if form.order > 1 and (k, index) in kinks else form.measure(k, index)
         if seen.kind in ("unknown", "jump") or seen.kind == "kink" and (form.order > 1 or seen.allows(ours[index])):
@@ -93,6 +91,7 @@ def _one_by_one(report, form, k, kinks, limit=None):
             skipped += 1
         else:
             numeric[index] = seen.value
+            steps.append(seen.step)
             allowed[index] = RTOL * max(abs(ours[index]), abs(seen.value)) + seen.error
     comparison = Comparison(ours, numeric, allowed)
     error, tolerance = comparison.worst
@@ -100,8 +99,17 @@ def _one_by_one(report, form, k, kinks, limit=None):
     case = Case(ours, numeric, 1e-5, float(np.max(allowed, initial=0.0, where=np.isfinite(allowed))),
                 who="our gradient", what="the measured one", factors=dict(zip(form.subject.names, form.subject.point)))
     tolerance = tolerance if np.isfinite(tolerance) else RTOL
-    return report.add(form.subject.names[k], f"ours = differences, order {form.order}", error, tolerance,
-                      count(ours.size - skipped), lambda: diagnose(case), elements, comparison.severity)
+    detail = count(ours.size - skipped) + _span(steps)
+    return report.add(form.subject.names[k], f"ours = differences, order {form.order}", error, tolerance, detail,
+                      lambda: diagnose(case), elements, comparison.severity)
+
+
+def _span(steps):
+    """``, step 2e-03`` or ``, step 1e-05…2e-03``: the best steps of all elements."""
+    if not steps:
+        return ""
+    smallest, largest = f"{min(steps):.0e}", f"{max(steps):.0e}"
+    return f", step {smallest}" + (f"…{largest}" if largest != smallest else "")
 
 
 def _projected(report, form, rng, kinks, n):

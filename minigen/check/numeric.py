@@ -29,10 +29,10 @@ FIRST = 2e-3                                             # the good guess, in th
 
 @dataclass(frozen=True)
 class Slope:
-    """g′(0) as measured: ``value`` ± ``error`` at ``step``. ``kind`` is "smooth", "kink", "jump" or "unknown" (NaN all
-    around).
+    """g′(0) as measured: ``value`` ± ``error`` at ``step``.
 
-    At a kink ``left`` and ``right`` are the one-sided slopes.
+    ``kind`` is "smooth", "kink", "jump" or "unknown" (not finite around 0); at a kink ``left`` and ``right`` are the
+    one-sided slopes.
     """
     value: float
     error: float

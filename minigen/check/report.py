@@ -1,5 +1,4 @@
-"""What every check returns: a `Report` of claims that hold or fail, and, for each that fails, a `Finding` that says
-where and how.
+"""What every check returns: a `Report` of claims, and for each that fails a `Finding` that says where and how.
 
     report = check.gradient(f, x, claimed=g)
     print(report)                # or just leave it as the last line of a notebook cell
@@ -23,9 +22,7 @@ class CheckFailed(AssertionError):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a mistake looks like. ``kind`` is one word for programs (see docs/check.md), ``text`` a sentence for people.
-
-    """
+    """What a mistake looks like: ``kind`` is one word for programs (see docs/check.md), ``text`` a sentence."""
     kind: str
     text: str
 
@@ -140,10 +137,7 @@ class Report:
 
     @property
     def worst(self):
-        """The claim with the largest error for its tolerance, a statistical one only if it fails;
-
-        None in an empty report.
-        """
+        """The claim with the largest error for its tolerance (a statistical one only if it fails), or None."""
         sharp = [claim for claim in self.claims if not (claim.statistical and claim.ok)]
         return max(sharp or self.claims, key=_severity, default=None)
 

@@ -1,5 +1,4 @@
-r"""Do samples come from a density? Pearson's χ² over cells where there are few dimensions, Stein's identities
-elsewhere.
+r"""Do samples come from a density? Pearson's χ² in few dimensions, Stein's identities in many.
 
 For every p that falls off smoothly on all of ℝᵈ, with the score s = ∇ log p,
 

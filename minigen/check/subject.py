@@ -1,5 +1,4 @@
-"""The function under examination at one point: prepared, questioned for what would spoil every answer, and ready to be
-measured.
+"""The function under examination, at one point: prepared, and questioned for what would spoil every answer.
 
 Everything is float64 on the current backend. Refused, in one sentence each: inputs that are not floating, a function
 that returns no floating Tensor, that draws random numbers, that changes its input, or that is NaN or infinite at the
@@ -74,7 +73,8 @@ class Subject:
     def _first_value(self):
         """Evaluate twice, and see whether f is a function at all."""
         leaves = self.leaves()
-        out = self.f(*leaves)
+        with np.errstate(all="ignore"):
+            out = self.f(*leaves)
         if not isinstance(out, Tensor):
             raise TypeError(f"{self.check}: {self.name} returned a {type(out).__name__}; it must return a Tensor, "
                             "computed with minigen's ops (mg.sum, not np.sum)")
@@ -92,9 +92,8 @@ class Subject:
                              "generator inside, from a seed")
         if not np.isfinite(value).all():
             what = "NaN" if np.isnan(value).any() else "infinite"
-            raise ValueError(f"{self.check}: {self.name} is {what} at this point, so it has no derivative there; "
-                             f"choose another point, "
-                             "or find the first bad op with mg.detect_anomaly()")
+            raise ValueError(f"{self.check}: {self.name} is {what} at this point, so it has no derivative there; choose "
+                             "another point, or find the first bad op with mg.detect_anomaly()")
         return value
 
     # ---- evaluating ----------------------------------------------------------------------------------------------
@@ -105,7 +104,8 @@ class Subject:
     @no_grad()
     def values(self, point):
         """f there, as a NumPy array."""
-        return self.f(*[tensor(x) for x in point]).numpy()
+        with np.errstate(all="ignore"):
+            return self.f(*[tensor(x) for x in point]).numpy()
 
     def gradients(self, cotangent, point=None):
         """Our ∂⟨cotangent, f⟩/∂x for each input, as NumPy arrays."""

@@ -78,15 +78,25 @@ def check_softplus(softplus):
 
 
 EXHIBITS = (
-    Exhibit("max-ties", "∂ max(x) / ∂x_i = 1 wherever x_i is the maximum: two tied elements get 1 each, and max(t, t) = t "
-                        "gets the slope 2.",
-            "A mask x == max(x) is the obvious derivative, and data of real numbers never tie, until a ReLU makes zeros.",
-            "hand-written max pooling and hinge losses", "check.gradient", build_max, check_max),
-    Exhibit("batch-norm-detached-mean", "y = (x − μ)/√(v + ε) with μ taken for a constant in the backward pass: its gradient "
-                                        "lacks −mean(ȳ)/√(v + ε).",
-            "The forward pass is right to the last bit, and running averages are rightly detached a line below.",
-            "hand-written normalisation layers", "check.gradient", build_batch_norm, check_batch_norm),
-    Exhibit("softplus-second-derivative", "softplus′ = 1/(1 + e⁻ˣ) differentiates to e⁻ˣ/(1 + e⁻ˣ)² = ∞/∞ where x ≪ 0.",
-            "Value and slope are right everywhere; only a gradient penalty or a Hessian goes on to the next.",
-            "hand-written activations", "check.gradient", build_softplus, check_softplus),
+    Exhibit(
+        name="max-ties",
+        wrong="∂ max(x) / ∂x_i = 1 wherever x_i is the maximum: two tied elements get 1 each, and max(t, t) = t gets "
+              "the slope 2.",
+        plausible="A mask x == max(x) is the obvious derivative, and data of real numbers never tie, until a ReLU "
+                  "makes zeros.",
+        typical_of="hand-written max pooling and hinge losses", caught_by="check.gradient",
+        build=build_max, check=check_max),
+    Exhibit(
+        name="batch-norm-detached-mean",
+        wrong="y = (x − μ)/√(v + ε) with μ taken for a constant in the backward pass: its gradient lacks "
+              "−mean(ȳ)/√(v + ε).",
+        plausible="The forward pass is right to the last bit, and running averages are rightly detached a line below.",
+        typical_of="hand-written normalisation layers", caught_by="check.gradient",
+        build=build_batch_norm, check=check_batch_norm),
+    Exhibit(
+        name="softplus-second-derivative",
+        wrong="softplus′ = 1/(1 + e⁻ˣ) differentiates to e⁻ˣ/(1 + e⁻ˣ)² = ∞/∞ where x ≪ 0.",
+        plausible="Value and slope are right everywhere; only a gradient penalty or a Hessian goes on to the next.",
+        typical_of="hand-written activations", caught_by="check.gradient",
+        build=build_softplus, check=check_softplus),
 )

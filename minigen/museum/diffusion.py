@@ -76,13 +76,22 @@ def check_sampler(model):
 
 
 EXHIBITS = (
-    Exhibit("noise-without-root", "z_t = √ᾱ_t x + (1 − ᾱ_t) ε: the variance is (1 − ᾱ_t)², not 1 − ᾱ_t.",
-            "1 − ᾱ_t is what stands in N(√ᾱ_t x, (1 − ᾱ_t) I), and at both ends, 0 and 1, it is its own root.",
-            "diffusion training loops", "derivations: diffusion-marginal", build_process, check_process),
-    Exhibit("score-without-root", "∇ log q(z_t) = −ε̂/(1 − ᾱ_t), where −ε̂/√(1 − ᾱ_t) is meant.",
-            "(z_t − √ᾱ_t x)/(1 − ᾱ_t) is right, and ε is nearly that.",
-            "guidance and conversions to score models", "derivations: diffusion-score", build_score, check_score),
-    Exhibit("noise-at-the-last-step", "x = μ_θ(z_1, 1) + σ_1 ε: the last step adds noise, where it should return its mean.",
-            "All other steps do, and the exception t = 1 is one line in the paper's algorithm.",
-            "samplers of diffusion models", "check.density", build_sampler, check_sampler),
+    Exhibit(
+        name="noise-without-root",
+        wrong="z_t = √ᾱ_t x + (1 − ᾱ_t) ε: the variance is (1 − ᾱ_t)², not 1 − ᾱ_t.",
+        plausible="1 − ᾱ_t is what stands in N(√ᾱ_t x, (1 − ᾱ_t) I), and at both ends, 0 and 1, it is its own root.",
+        typical_of="diffusion training loops", caught_by="derivations: diffusion-marginal",
+        build=build_process, check=check_process),
+    Exhibit(
+        name="score-without-root",
+        wrong="∇ log q(z_t) = −ε̂/(1 − ᾱ_t), where −ε̂/√(1 − ᾱ_t) is meant.",
+        plausible="(z_t − √ᾱ_t x)/(1 − ᾱ_t) is right, and ε is nearly that.",
+        typical_of="guidance and conversions to score models", caught_by="derivations: diffusion-score",
+        build=build_score, check=check_score),
+    Exhibit(
+        name="noise-at-the-last-step",
+        wrong="x = μ_θ(z_1, 1) + σ_1 ε: the last step adds noise, where it should return its mean.",
+        plausible="All other steps do, and the exception t = 1 is one line in the paper's algorithm.",
+        typical_of="samplers of diffusion models", caught_by="check.density",
+        build=build_sampler, check=check_sampler),
 )

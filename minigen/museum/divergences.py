@@ -58,13 +58,22 @@ def check_kl(kl):
 
 
 EXHIBITS = (
-    Exhibit("log-variance-as-std", "The encoder gives log σ², and z = μ + exp(log σ²) ε takes σ² for σ.",
-            "The loss is finite and falls, the shapes fit, and at σ = 1 the two are the same.",
-            "VAE encoders whose head is named logvar", "check.density", build_sampler, check_sampler),
-    Exhibit("halved-kl", "KL = −¼ Σ (1 + log σ² − μ² − σ²): the factor ½ stands twice.",
-            "It is a β-VAE with β = ½ and trains without complaint; only the number is no longer a bound.",
-            "VAE losses put together from two sources", "derivations: gaussian-kl-vae", build_rate, check_rate),
-    Exhibit("kl-averaged-over-latents", "KL = (1/K) Σ_k KL_k: the divergence is averaged over the K latents, not summed.",
-            "Every other loss is averaged, and the number no longer depends on K; it is a β-VAE with β = 1/K.",
-            "VAE losses that end in .mean()", "check.divergence", build_kl, check_kl),
+    Exhibit(
+        name="log-variance-as-std",
+        wrong="The encoder gives log σ², and z = μ + exp(log σ²) ε takes σ² for σ.",
+        plausible="The loss is finite and falls, the shapes fit, and at σ = 1 the two are the same.",
+        typical_of="VAE encoders whose head is named logvar", caught_by="check.density",
+        build=build_sampler, check=check_sampler),
+    Exhibit(
+        name="halved-kl",
+        wrong="KL = −¼ Σ (1 + log σ² − μ² − σ²): the factor ½ stands twice.",
+        plausible="It is a β-VAE with β = ½ and trains without complaint; only the number is no longer a bound.",
+        typical_of="VAE losses put together from two sources", caught_by="derivations: gaussian-kl-vae",
+        build=build_rate, check=check_rate),
+    Exhibit(
+        name="kl-averaged-over-latents",
+        wrong="KL = (1/K) Σ_k KL_k: the divergence is averaged over the K latents, not summed.",
+        plausible="Every other loss is averaged, and the number no longer depends on K; it is a β-VAE with β = 1/K.",
+        typical_of="VAE losses that end in .mean()", caught_by="check.divergence",
+        build=build_kl, check=check_kl),
 )

@@ -17,7 +17,7 @@ class Exhibit:
     Attributes:
         name: short, in small letters.
         wrong: the mistake in one sentence, with the formula. plausible: why it looks right.
-        seen: in what kind of public code it was met.
+        typical_of: the kind of public code in which to look for it.
         caught_by: the function of `minigen.check` that finds it.
         build: ``build(buggy)`` returns the object, wrong or right: a function, a layer or a small model.
         check: ``check(object)`` returns a `minigen.check.Report`; the same for both.
@@ -25,7 +25,7 @@ class Exhibit:
     name: str
     wrong: str
     plausible: str
-    seen: str
+    typical_of: str
     caught_by: str
     build: Callable
     check: Callable
@@ -70,7 +70,7 @@ class Outcome:
 
     def as_dict(self):
         """For JSON: the exhibit in words, and the verdicts."""
-        words = {key: getattr(self.exhibit, key) for key in ("name", "wrong", "plausible", "seen", "caught_by")}
+        words = {key: getattr(self.exhibit, key) for key in ("name", "wrong", "plausible", "typical_of", "caught_by")}
         return {**words, "bug_caught": self.caught, "twin_passes": self.passes, "finding": self.finding}
 
 
@@ -83,9 +83,9 @@ def backward(f):
 
 
 def table(outcomes):
-    """Outcomes as text: exhibit, where it was seen, what catches it, the two verdicts, and what the check says."""
-    header = ("exhibit", "seen in", "caught by", "bug", "clean twin")
-    rows = [header] + [(o.exhibit.name, o.exhibit.seen, o.exhibit.caught_by, "caught" if o.caught else "MISSED",
+    """Outcomes as text: exhibit, where to look for it, what catches it, the two verdicts, and what the check says."""
+    header = ("exhibit", "typical of", "caught by", "bug", "clean twin")
+    rows = [header] + [(o.exhibit.name, o.exhibit.typical_of, o.exhibit.caught_by, "caught" if o.caught else "MISSED",
                         "passes" if o.passes else "FAILS") for o in outcomes]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]

@@ -65,10 +65,10 @@ def build_bound(buggy):
 
 def check_bound(bound):
     """exp of the estimate scatters around p(x), Eq. (3)."""
-    joint, q, S = np.array([0.1, 0.25, 0.05]), np.array([0.5, 0.2, 0.3]), 8             # p(x, z), q(z|x) for z = 0, 1, 2
+    joint, q = np.array([0.1, 0.25, 0.05]), np.array([0.5, 0.2, 0.3])                     # p(x, z), q(z|x), z = 0, 1, 2
 
     def likelihood(rng):
-        z = np.searchsorted(np.cumsum(q[:-1]), rng.random((S,)).numpy())
+        z = np.searchsorted(np.cumsum(q[:-1]), rng.random((8,)).numpy())
         return mg.exp(bound(mg.tensor(np.log(joint / q)[z])))
 
     return check.estimator(likelihood, joint.sum())
@@ -111,18 +111,30 @@ def check_autoregressive(model):
 
 
 EXHIBITS = (
-    Exhibit("clipped-probabilities", "−t log p − (1 − t) log(1 − p) with p = clip(σ(l), 10⁻⁷, 1 − 10⁻⁷): the slope is 0 "
-                                     "where |l| > 16, in place of σ(l) − t.",
-            "No logarithm of zero ever appears; what cannot learn is just what is most wrong.",
-            "losses on probabilities with an epsilon", "check.gradient", build_cross_entropy, check_cross_entropy),
-    Exhibit("averaged-logits", "p(x) = Bernoulli(x; σ(mean_s l_s)): the logits are averaged, where the probabilities of x "
-                               "are to be, log (1/S) Σ_s p(x|z_s).",
-            "It is a density, and for one latent the right one; but the pixels have become independent.",
-            "ensembles, and test likelihoods of VAEs", "check.density", build_log_likelihood, check_log_likelihood),
-    Exhibit("mean-of-logs", "log p(x) ≈ (1/S) Σ_s log w_s: the mean of logarithms, where the logarithm of the mean belongs.",
-            "It is a lower bound too (the ELBO), so nothing is absurd; it just never gets tighter as S grows.",
-            "importance-weighted bounds", "check.estimator", build_bound, check_bound),
-    Exhibit("mask-sees-itself", "p(x_i | x_1 … x_i): the causal mask includes i, and the input was not shifted by one.",
-            "The mask is triangular as in the paper, and the likelihood is splendid: the model copies.",
-            "autoregressive models and masked layers", "check.causality", build_autoregressive, check_autoregressive),
+    Exhibit(
+        name="clipped-probabilities",
+        wrong="−t log p − (1 − t) log(1 − p) with p = clip(σ(l), 10⁻⁷, 1 − 10⁻⁷): the slope is 0 where |l| > 16, in "
+              "place of σ(l) − t.",
+        plausible="No logarithm of zero ever appears; what cannot learn is just what is most wrong.",
+        typical_of="losses on probabilities with an epsilon", caught_by="check.gradient",
+        build=build_cross_entropy, check=check_cross_entropy),
+    Exhibit(
+        name="averaged-logits",
+        wrong="p(x) = Bernoulli(x; σ(mean_s l_s)): the logits are averaged, where the probabilities of x are to be, "
+              "log (1/S) Σ_s p(x|z_s).",
+        plausible="It is a density, and for one latent the right one; but the pixels have become independent.",
+        typical_of="ensembles, and test likelihoods of VAEs", caught_by="check.density",
+        build=build_log_likelihood, check=check_log_likelihood),
+    Exhibit(
+        name="mean-of-logs",
+        wrong="log p(x) ≈ (1/S) Σ_s log w_s: the mean of logarithms, where the logarithm of the mean belongs.",
+        plausible="It is a lower bound too (the ELBO), so nothing is absurd; it just never gets tighter as S grows.",
+        typical_of="importance-weighted bounds", caught_by="check.estimator",
+        build=build_bound, check=check_bound),
+    Exhibit(
+        name="mask-sees-itself",
+        wrong="p(x_i | x_1 … x_i): the causal mask includes i, and the input was not shifted by one.",
+        plausible="The mask is triangular as in the paper, and the likelihood is splendid: the model copies.",
+        typical_of="autoregressive models and masked layers", caught_by="check.causality",
+        build=build_autoregressive, check=check_autoregressive),
 )

@@ -42,14 +42,16 @@ def check_penalty(penalty):
 
 
 EXHIBITS = (
-    Exhibit("gradient-penalty-over-batch", "λ (‖∇a(x_1 … x_N)‖ − 1)²: one norm over all pixels of the batch, where each "
-                                           "example has its own.",
-            "It is a norm and is pulled to 1; but each example's is pulled to 1/√N, and the critic goes flat.",
-            "WGAN-GP critics with a norm without axis", "check.gradient", lambda buggy: over_the_batch if buggy else right,
-            check_penalty),
-    Exhibit("gradient-penalty-per-pixel", "λ mean (‖∇a(x_n)_{hw}‖ − 1)²: a norm over the channels of each pixel, where an "
-                                          "example has one.",
-            "For flat vectors the same line is right: the norm over axis 1 of (N, D).",
-            "WGAN-GP critics moved to images", "check.gradient", lambda buggy: per_pixel if buggy else right,
-            check_penalty),
+    Exhibit(
+        name="gradient-penalty-over-batch",
+        wrong="λ (‖∇a(x_1 … x_N)‖ − 1)²: one norm over all pixels of the batch, where each example has its own.",
+        plausible="It is a norm and is pulled to 1; but each example's is pulled to 1/√N, and the critic goes flat.",
+        typical_of="WGAN-GP critics with a norm without axis", caught_by="check.gradient",
+        build=lambda buggy: over_the_batch if buggy else right, check=check_penalty),
+    Exhibit(
+        name="gradient-penalty-per-pixel",
+        wrong="λ mean (‖∇a(x_n)_{hw}‖ − 1)²: a norm over the channels of each pixel, where an example has one.",
+        plausible="For flat vectors the same line is right: the norm over axis 1 of (N, D).",
+        typical_of="WGAN-GP critics moved to images", caught_by="check.gradient",
+        build=lambda buggy: per_pixel if buggy else right, check=check_penalty),
 )

@@ -48,6 +48,7 @@ def _getitem_copy(xp, x, *, index):
 
 
 _getitem_view.op.view = True
+_getitem_view.op.name = _getitem_copy.op.name = "getitem"                         # what users called
 _getitem_view.vjp(lambda g, index, x_shape: _scatter_add(g, index, x_shape))      # Eq. (1)
 _getitem_copy.vjp(lambda g, index, x_shape: _scatter_add(g, index, x_shape))      # Eq. (1)
 

@@ -46,6 +46,7 @@ class Derivation:
     def checked_by(self, check):
         """Decorator: ``check(formula)`` returns the `Report` on a formula."""
         self._check = check
+        self.usage += "\n" + inspect.getdoc(check) if check.__doc__ else ""
         return check
 
     def run(self, claimed=None):
