@@ -20,9 +20,10 @@ for any functions a and b
 which is tested on draws of π, for a few bounded functions of each coordinate.
 """
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse
 
 from minigen.check.compare import to_host
+from minigen.check.confidence import z_threshold
 from minigen.check.report import NOTHING, Diagnosis, Element, Report
 from minigen.primitive import no_grad
 from minigen.random import as_generator
@@ -204,6 +205,6 @@ def _z_test(report, statement, samples, false_alarm, kind, text):
     n = len(next(iter(samples.values())))
     z = {name: v.mean() * np.sqrt(n) / max(v.std(), 1e-12) for name, v in samples.items()}
     worst = max(z, key=lambda name: abs(z[name]))
-    report.add("target", statement, abs(z[worst]), stats.norm.isf(false_alarm / 2 / len(z)),
+    report.add("target", statement, abs(z[worst]), z_threshold(false_alarm, len(z)),
                f"{n} draws, {len(z)} z-tests, false alarms {false_alarm:g}",
                Diagnosis(kind, text.format(worst, samples[worst].mean())), statistical=True)

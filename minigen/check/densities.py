@@ -12,11 +12,11 @@ identities elsewhere.
 import itertools
 
 import numpy as np
-from scipy import stats
 
 from minigen.autograd import grad
 from minigen.check.case import nice
 from minigen.check.compare import to_host
+from minigen.check.confidence import student_t, z_threshold
 from minigen.check.quadrature import integrate
 from minigen.check.report import Diagnosis, Report
 from minigen.check.samples import chi_square, compare_moments, stein
@@ -238,9 +238,7 @@ def _high(report, p, d, draws, proposal, n, rng, constants, false_alarm):
     elif draws is not None:
         covariance = 1.4 * np.cov(draws, rowvar=False)
         covariance += np.diag(0.1 * np.diag(covariance) + 1e-12)              # so that it has an inverse
-        g = stats.multivariate_t(draws.mean(axis=0), covariance, df=5, seed=0)
-        x = g.rvs(n)
-        log_g = g.logpdf(x)
+        x, log_g = student_t(n, draws.mean(axis=0), covariance)
     else:
         raise ValueError(f"density: in {d} dimensions the integral is estimated by sampling; pass sample=, or a "
                          "proposal= that is wider than p")
@@ -252,5 +250,5 @@ def _high(report, p, d, draws, proposal, n, rng, constants, false_alarm):
         why = Diagnosis("inconclusive", f"only {ess:.0f} of {n} draws carry weight; pass a proposal= nearer to p")
         report.add("p", statement, np.nan, 0.0, detail, why)
         return
-    tolerance = stats.norm.isf(false_alarm / 2) * weights.std() / np.sqrt(n) + 1e-6
+    tolerance = z_threshold(false_alarm) * weights.std() / np.sqrt(n) + 1e-6
     _total(report, weights.mean(), tolerance, detail, statement, constants, True)

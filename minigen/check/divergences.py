@@ -5,10 +5,10 @@ sum over their entries. A Monte Carlo estimate with its confidence interval is t
 of `minigen.distributions`, where there is one, the third. The definitions are in `minigen.check.exact`.
 """
 import numpy as np
-from scipy import stats
 
 from minigen.check.case import Case
 from minigen.check.compare import Comparison, epsilon, relative_tolerance, to_host
+from minigen.check.confidence import z_threshold
 from minigen.check.densities import Density
 from minigen.check.diagnosis import diagnose
 from minigen.check.exact import entropies, exact, monte_carlo
@@ -49,7 +49,7 @@ def divergence(p, q, claimed=None, kind="kl", terms=None, n=50_000, rng=0, false
     if ours is None and estimate is None:
         raise ValueError(f"divergence: {NAMES[kind]} of {p!r} and {q!r} can be computed neither by quadrature (in 1 or "
                          "2 dimensions) nor by sampling")
-    z = stats.norm.isf(false_alarm / 2)
+    z = z_threshold(false_alarm)
     if ours is None:
         ours, error = estimate[0], z * estimate[1]
         report.note(f"ours is a Monte Carlo estimate from {n} draws, ± {error:.2g}")

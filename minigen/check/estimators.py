@@ -8,10 +8,10 @@ Every element is tested at once, at a joint false-alarm rate. Two unbiased estim
 REINFORCE, f(z) ∇ log q(z), and the reparameterised gradient, ∇ f(z(ε)), are the classic pair.
 """
 import numpy as np
-from scipy import stats
 
 from minigen.check.case import nice
 from minigen.check.compare import Comparison, to_host
+from minigen.check.confidence import z_threshold
 from minigen.check.report import Diagnosis, Report
 from minigen.random import as_generator
 
@@ -55,8 +55,7 @@ def _test(report, name, estimates, truth, false_alarm):
     n = len(estimates)
     mean, error = estimates.mean(axis=0), estimates.std(axis=0, ddof=1) / np.sqrt(n)
     report.values[f"variance of {name}"] = float(estimates.var(axis=0, ddof=1).sum())
-    z = stats.norm.isf(false_alarm / 2 / max(truth.size, 1))
-    allowed = z * error + 1e-6 * np.abs(truth) + 1e-300
+    allowed = z_threshold(false_alarm, truth.size) * error + 1e-6 * np.abs(truth) + 1e-300
     if not np.isfinite(mean).all():
         report.add(name, "is unbiased", np.inf, 0.0, f"{n} estimates",
                    Diagnosis("nan", "some estimates are NaN or infinite"))

@@ -9,8 +9,8 @@ of p, so a failure reads as "too wide by …". Each test is made at a stated fal
 right sampler.
 """
 import numpy as np
-from scipy import stats
 
+from minigen.check.confidence import chi_square_threshold, z_threshold
 from minigen.check.quadrature import integrate
 from minigen.check.report import Diagnosis
 
@@ -28,7 +28,7 @@ def chi_square(report, counts, probability, false_alarm, why):
         o, e = np.append(o, counts[few].sum()), np.append(e, expected[few].sum())
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = float(np.sum(np.where(e > 0, (o - e) ** 2 / e, np.where(o > 0, np.inf, 0.0))))
-    threshold = stats.chi2.isf(false_alarm, max(len(o) - 1, 1))
+    threshold = chi_square_threshold(false_alarm, len(o) - 1)
     detail = f"{int(counts.sum())} draws, {len(o)} cells, false alarms {false_alarm:g}"
     report.add("sample", "follows log_prob (χ²)", statistic, threshold, detail, why, statistical=True)
 
@@ -81,7 +81,7 @@ def stein(report, p, draws, false_alarm):
                         f"{value:.3g}, and should be 0)",
             "scale": f"in dimension {i} the samples' variance is about {1 - value:.3g} times that of the density",
             "correlation": f"dimensions {i} and {j} are correlated otherwise than in the density"}[kind]
-    threshold = stats.norm.isf(false_alarm / 2 / len(identities))
+    threshold = z_threshold(false_alarm, len(identities))
     detail = f"{n} draws, {len(identities)} identities, false alarms {false_alarm:g}"
     report.add("sample", "follows log_prob (Stein)", abs(z[kind, i, j]), threshold, detail, Diagnosis(kind, text),
                statistical=True)

@@ -92,7 +92,8 @@ class Subject:
                              "generator inside, from a seed")
         if not np.isfinite(value).all():
             what = "NaN" if np.isnan(value).any() else "infinite"
-            raise ValueError(f"{self.check}: {self.name} is {what} at this point, so it has no derivative there; choose "
+            raise ValueError(f"{self.check}: {self.name} is {what} at this point, so it has no derivative there; "
+                             f"choose "
                              "another point, or find the first bad op with mg.detect_anomaly()")
         return value
 

@@ -79,9 +79,8 @@ class Table:
     @classmethod
     def random(cls, rng, **sizes):
         """A joint drawn uniformly from all joints over the named variables: ``Table.random(rng, x=2, y=3)``."""
-        rng = random.as_generator(rng)
-        # −log u is Exponential, and normalised exponentials are uniform on the simplex
-        return cls.normalised(-np.log1p(-rng.random(tuple(sizes.values()), dtype="float64").numpy()), *sizes)
+        u = random.as_generator(rng).random(tuple(sizes.values()), dtype="float64").numpy()
+        return cls.normalised(-np.log1p(-u), *sizes)             # normalised exponentials are uniform on the simplex
 
     @property
     def names(self):
@@ -206,8 +205,7 @@ class Table:
 
     def mutual_information(self, a, b, given=()):
         """I(a; b | given) = H(a | given) − H(a | b, given), in nats; zero iff independent."""
-        a, b, given = _tuple(a), _tuple(b), _tuple(given)
-        return self.entropy(*a, given=given) - self.entropy(*a, given=b + given)
+        return self.entropy(*_tuple(a), given=given) - self.entropy(*_tuple(a), given=_tuple(b) + _tuple(given))
 
     def kl(self, other):
         """D_KL(p ‖ other) = Σ p log(p / other), in nats; infinite where other is 0 and p is not."""

@@ -1,4 +1,4 @@
-"""check.chain on finite chains exactly, on continuous ones by sampling (false alarms: one in a million, seeds fixed)."""
+"""check.chain: finite chains exactly, continuous ones by sampling (false alarms: one in a million, seeds fixed)."""
 import numpy as np
 import pytest
 
