@@ -138,10 +138,9 @@ def cross_entropy(logits, target, reduction="none"):
 @primitive
 def sigmoid_cross_entropy(xp, logits, target):
     """−t log σ(z) − (1 − t) log(1 − σ(z)), Eq. (4), elementwise with broadcasting, in nats. See `bce_with_logits`."""
-    loss = xp.asarray(-1.0 * xp.abs(logits))
-    xp.log1p(xp.exp(loss, out=loss), out=loss)                                # in place: fewer trips to memory
-    loss += xp.maximum(logits, 0)
-    return loss - logits * target
+    log_term = xp.asarray(-1.0 * xp.abs(logits))
+    xp.log1p(xp.exp(log_term, out=log_term), out=log_term)                    # in place: fewer trips to memory
+    return (xp.maximum(logits, 0) - logits * target) + log_term               # the bracket first: it is often exactly 0
 
 
 sigmoid_cross_entropy.vjp(lambda g, logits, target: g * (sigmoid(logits) - target),                 # Eq. (4)
