@@ -3,7 +3,7 @@ lead.
 
 Draws densities with D*, the two generator losses and their gradients, why the first of them vanishes, why moving the
 density itself always succeeds while moving a parameter may not, and a small GAN trained beside its best discriminator.
-The derivations are in docs/adversarial.md. """
+The derivations are in docs/gan.md. """
 import math
 
 import numpy as np

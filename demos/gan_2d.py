@@ -3,7 +3,7 @@
 A generator may learn to make some of the data and leave out the rest. Here the data are mixtures whose modes are known,
 so we count: a mode is recovered if enough samples lie within 3σ of it (minigen/metrics/modes.py). The same two small
 networks are trained as a plain GAN with Adam's usual momentum β₁ = 0.9, as the same GAN with β₁ = 0.5, as a WGAN-GP,
-and with a spectrally normalised discriminator. The derivations are in docs/adversarial.md. """
+and with a spectrally normalised discriminator. The derivations are in docs/gan.md. """
 import dataclasses
 from collections.abc import Callable
 

@@ -108,8 +108,8 @@ def sample(options):
     """``minigen sample DIR``."""
     run = mg.recipes.open_run(options.out)
     path = writable_folder(options.out) / "samples.png"
-    images = run.model.sample(options.n, rng=mg.random.default_rng(options.seed))
-    mg.viz.image_grid(images, path, title=f"{run.recipe.name}: {options.n} samples after {run.step:,} steps")
+    samples = run.model.sample(options.n, rng=mg.random.default_rng(options.seed))
+    run.recipe.draw(samples, path, title=f"{run.recipe.name}: {options.n} samples after {run.step:,} steps")
     tell(options, {"picture": str(path), "n": options.n}, f"{options.n} samples in {path}")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import minigen as mg
 from minigen import data, recipes
+from minigen.recipes import sets
 from minigen.training import Adam, Trainer
 
 
@@ -81,7 +82,7 @@ def test_training_images_are_binarised_afresh_and_test_images_once():
 def test_a_folder_replaces_the_bundled_digits(mnist_folder):
     for name in recipes.names():
         assert len(recipes.get(name).dataset("train", mnist_folder)) == 100
-    one, two = (recipes.fixed_mnist("train", mnist_folder)["x"] for _ in range(2))
+    one, two = (sets.fixed_mnist("train", mnist_folder)["x"] for _ in range(2))
     assert set(np.unique(one)) == {0, 255} and np.array_equal(one, two)
 
 
