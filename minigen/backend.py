@@ -17,6 +17,8 @@ import importlib.util
 
 import numpy as np
 
+from minigen import threads
+
 
 class BackendError(RuntimeError):
     """A backend was asked for that is unknown, not installed, or has no device."""
@@ -88,6 +90,10 @@ class Backend:
         """The library's own random generator; `minigen.random` wraps it."""
         raise NotImplementedError
 
+    def spread(self, work, n, numbers):
+        """[work(s)] for slices s that cover range(n); on a CPU several, side by side, if ``numbers`` to handle are many."""
+        return [work(slice(0, n))]
+
     def fuse(self, function):
         """Compile an elementwise function into one kernel where the library can; return it unchanged elsewhere."""
         return function
@@ -116,6 +122,9 @@ class NumpyBackend(Backend):
         view = array.view()
         view.flags.writeable = False
         return view
+
+    def spread(self, work, n, numbers):
+        return threads.spread(work, threads.shares(n, numbers))
 
     def scatter_add(self, target, index, values):
         np.add.at(target, index, values)

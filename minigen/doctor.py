@@ -1,5 +1,4 @@
 """What ``minigen doctor`` finds out about the machine: everything that changes what minigen does, or how fast."""
-import ctypes
 import importlib.metadata
 import importlib.util
 import os
@@ -25,26 +24,8 @@ def describe_blas():
     """Name, version, kernel and threads of the BLAS that NumPy uses."""
     built = numpy.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     text = f"{built.get('name', 'unknown')} {built.get('version', '')}".strip()
-    found = openblas()
-    return text + (f", kernel {found[0]}, threads: {found[1]}" if found else "")
-
-
-def openblas():
-    """(kernel, threads) as the OpenBLAS inside NumPy reports them, or None where it cannot be asked."""
-    try:
-        with open("/proc/self/maps", encoding="utf-8") as lines:
-            paths = sorted({line.split()[-1] for line in lines if "openblas" in line and "numpy" in line})
-    except OSError:
-        return None
-    for path in paths:
-        library = ctypes.CDLL(path)
-        for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
-            core = getattr(library, f"{prefix}openblas_get_corename{suffix}", None)
-            threads = getattr(library, f"{prefix}openblas_get_num_threads{suffix}", None)
-            if core and threads:
-                core.restype = ctypes.c_char_p
-                return core().decode(), threads()
-    return None
+    blas = mg.threads.blas
+    return text + (f", kernel {blas.kernel}, threads: {blas.threads()}" if blas else "")
 
 
 def describe_cpu():

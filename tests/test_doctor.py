@@ -24,9 +24,9 @@ def test_every_fact_is_a_line_of_text():
 def test_the_blas_in_use_is_asked():
     if "openblas" not in np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]:
         pytest.skip("this NumPy is built on another BLAS")
-    kernel, threads = doctor.openblas()
-    assert kernel.isidentifier() and threads >= 1
-    assert f"kernel {kernel}, threads: {threads}" in doctor.describe_blas()
+    blas = mg.threads.blas
+    assert blas.kernel.isidentifier() and blas.threads() >= 1
+    assert f"kernel {blas.kernel}, threads: {blas.threads()}" in doctor.describe_blas()
     free, total = (float(part.split()[0]) for part in doctor.describe_memory().split(" free of "))
     assert 0 < free <= total
 
@@ -36,13 +36,12 @@ def test_a_system_without_proc(monkeypatch):
         raise FileNotFoundError(2, "No such file or directory")
 
     monkeypatch.setattr("builtins.open", missing)
-    assert doctor.openblas() is None and doctor.describe_memory() == "unknown on this system"
-    assert doctor.describe_blas() and "kernel" not in doctor.describe_blas()
+    assert mg.threads.find_blas() is None and doctor.describe_memory() == "unknown on this system"
 
 
 def test_a_numpy_that_does_not_know_its_blas(monkeypatch):
     monkeypatch.setattr(np, "show_config", lambda mode: {})
-    monkeypatch.setattr(doctor, "openblas", lambda: None)
+    monkeypatch.setattr(mg.threads, "blas", None)
     assert doctor.describe_blas() == "unknown"
 
 

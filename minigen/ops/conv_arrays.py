@@ -13,7 +13,7 @@ Leaving out one argument gives an array of its shape:
 
 **As matrix products.** For (2) and (4) the windows of x are copied into the rows of a matrix, one row of KH·KW·C
 numbers for each place of y. On a CPU this is done a few images, or a band of one image, at a time, so that the copy
-stays in the cache. (3) is first split by *phase*, the remainder of p modulo s: each phase is (2) again, with y in the
+stays in the cache, and the images are shared out over the cores. (3) is first split by *phase*, the remainder of p modulo s: each phase is (2) again, with y in the
 place of x and the kernel turned round (`Axis.phase`).
 
 **Few results from many channels** (one image from 64 features) would make long rows for short products. There the
@@ -44,7 +44,8 @@ def convolve(xp, x, w, b, rows, cols, groups):
         return y
     way = _convolve_few if rows.stride == cols.stride == 1 and FEW * O <= C else _convolve
     for c, o in _groups(groups, C, O):
-        way(xp, x[..., c], w[..., o], None if b is None else b[o], rows, cols, y[..., o])
+        b_part = None if b is None else b[o]
+        _share(xp, w, y, lambda n: way(xp, x[n][..., c], w[..., o], b_part, rows, cols, y[n][..., o]))
     return y
 
 
@@ -60,7 +61,8 @@ def transpose(xp, y, w, b, rows, cols, groups):
         return x
     way = _shift_add if FEW * C <= O else _transpose
     for c, o in _groups(groups, C, O):
-        way(xp, y[..., o], w[..., o], None if b is None else b[c], rows, cols, x[..., c])
+        b_part = None if b is None else b[c]
+        _share(xp, w, y, lambda n: way(xp, y[n][..., o], w[..., o], b_part, rows, cols, x[n][..., c]))
     return x
 
 
@@ -74,11 +76,14 @@ def weight_grad(xp, x, y, rows, cols, groups):
                 w[tap][0] += _sum(xp, x_part[x_index] * y_part[y_index], (0, 1, 2), False)
         return w
     for c, o in _groups(groups, C, O):
-        w_part = w[..., o]
-        for images, lines, windows in _windows_as_rows(xp, x[..., c], rows, cols):
-            y_part = y[images, lines][..., o].reshape(windows.shape[0], w_part.shape[3])
-            w_part += (windows.T @ y_part).reshape(w_part.shape)
+        for part in _share(xp, w, y, lambda n: _weight_grad(xp, x[n][..., c], y[n][..., o], rows, cols)):
+            w[..., o] += part
     return w
+
+
+def _share(xp, w, y, work):
+    """What ``work`` returns for the images that each core takes: [work(slice), …]."""
+    return xp.spread(work, y.shape[0], math.prod(w.shape[:2]) * y.size)
 
 
 def _dtype(xp, *arrays):
@@ -112,6 +117,14 @@ def _convolve(xp, x, w, b, rows, cols, y):
             part[...] = (windows @ w).reshape(part.shape)
         if b is not None:
             part += b
+
+
+def _weight_grad(xp, x, y, rows, cols):
+    """Eq. (4), as products of windows and y."""
+    w = xp.zeros((rows.K * cols.K * x.shape[3], y.shape[3]), _dtype(xp, x, y))
+    for images, lines, windows in _windows_as_rows(xp, x, rows, cols):
+        w += windows.T @ y[images, lines].reshape(windows.shape[0], y.shape[3])
+    return w.reshape(rows.K, cols.K, x.shape[3], y.shape[3])
 
 
 def _transpose(xp, y, w, b, rows, cols, x):
