@@ -77,6 +77,10 @@ class Backend:
         order = self.full((), n, dtype=x.dtype)                     # CuPy's polygamma takes arrays alone
         return self._from(self.special, "polygamma")(order, x).astype(x.dtype, copy=False)
 
+    def special_function(self, name):
+        """A function of ``scipy.special``, by its name there."""
+        return self._from(self.special, name)
+
     def solve_triangular(self, a, b, lower, trans):
         """Solve a x = b (``trans``: aᵀ x = b) for one (D, D) triangular a and a (D, K) right side."""
         solve = self._from(self.triangular, "solve_triangular")

@@ -11,8 +11,9 @@ import math
 
 import numpy as np
 
-from minigen.ops.elementwise import erf, exp, expm1, tanh
+from minigen.ops.elementwise import exp, expm1, tanh
 from minigen.ops.piecewise import where
+from minigen.ops.special import erf
 from minigen.primitive import primitive
 
 __all__ = ["sigmoid", "logit", "softplus", "log_sigmoid", "logaddexp", "relu", "leaky_relu", "elu", "silu", "gelu"]

@@ -14,8 +14,7 @@ from minigen.ops.piecewise import where
 from minigen.primitive import primitive
 
 __all__ = ["add", "subtract", "multiply", "divide", "true_divide", "negative", "positive", "reciprocal", "square",
-           "sqrt", "power", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "arctan", "sinh", "cosh", "tanh",
-           "erf", "lgamma", "digamma", "polygamma"]
+           "sqrt", "power", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "arctan", "sinh", "cosh", "tanh"]
 
 
 # ---- arithmetic ------------------------------------------------------------------------------------------------------
@@ -227,46 +226,3 @@ def tanh(xp, x):
 
 
 tanh.vjp(lambda g, out: g * (1 - out * out))
-
-
-# ---- special functions -----------------------------------------------------------------------------------------------
-@primitive
-def erf(xp, x):
-    """Error function, 2/√π ∫₀ˣ e^(−t²) dt; f′ = 2/√π e^(−x²)."""
-    return xp.erf(x)
-
-
-erf.vjp(lambda g, x: g * (2 / math.sqrt(math.pi) * exp(-x * x)))
-
-
-@primitive
-def lgamma(xp, x):
-    """log |Γ(x)|; f′ = digamma(x). +∞ at the poles 0, −1, −2, …"""
-    return xp.lgamma(x)
-
-
-lgamma.vjp(lambda g, x: g * digamma(x))
-
-
-@primitive
-def digamma(xp, x):
-    """ψ(x) = Γ′(x) / Γ(x); f′ = ψ⁽¹⁾(x), see `polygamma`. It has poles at 0, −1, −2, …"""
-    return xp.polygamma(0, x)
-
-
-digamma.vjp(lambda g, x: g * polygamma(1, x))
-
-
-@primitive
-def _polygamma(xp, x, *, n):
-    return xp.polygamma(n, x * 1.0)       # never an integer result
-
-
-_polygamma.vjp(lambda g, x, n: g * polygamma(n + 1, x))
-
-
-def polygamma(n, x):
-    """ψ⁽ⁿ⁾(x), the n-th derivative of digamma, for an integer n ≥ 0 and x > 0; f′ = ψ⁽ⁿ⁺¹⁾(x)."""
-    if not isinstance(n, int) or n < 0:
-        raise ValueError(f"polygamma: n must be an integer ≥ 0, got {n!r}")
-    return _polygamma(x, n)
