@@ -16,6 +16,8 @@ The shape of a draw is read from the right:
 Parameters are Tensors, and gradients flow to them through log_prob, entropy and KL. They flow through `sample` too
 where ``reparameterised`` is True: the draw is then a smooth function of the parameters and of the noise ``eps``.
 """
+import math
+
 import numpy as np
 
 from minigen.ops.reduce import broadcast_to
@@ -30,8 +32,10 @@ class Distribution:
         batch_shape, event_shape: tuples. event_ndim: the number of event axes.
         reparameterised: whether gradients flow through `sample`.
         mean, variance: of each entry, of shape batch + event; where the family has them.
+        support: (low, high), numbers or Tensors: each entry lies between them.
     """
     reparameterised = False
+    support = (-math.inf, math.inf)
 
     def _set_shapes(self, shape, event_ndim):
         """Split the shape of the parameters into batch and event."""
@@ -50,6 +54,18 @@ class Distribution:
     def entropy(self):
         """H = −E[log p(x)] in nats, of the batch's shape. Of a density it can be negative."""
         raise NotImplementedError(f"{type(self).__name__}: it has no entropy in closed form")
+
+    def cdf(self, x):
+        """P(X ≤ x) for each entry, of x's shape: (…, *batch, *event)."""
+        raise NotImplementedError(f"{type(self).__name__}: it has no distribution function in closed form")
+
+    def icdf(self, u):
+        """The x with cdf(x) = u for each entry, u in (0, 1): (…, *batch, *event)."""
+        raise NotImplementedError(f"{type(self).__name__}: its distribution function has no inverse in closed form")
+
+    def parameter_count(self):
+        """How many real numbers can be chosen freely for one event."""
+        raise NotImplementedError(f"{type(self).__name__}: its free parameters are not counted")
 
     def _noise(self, rng, shape):
         """The noise from which draws are made, of this shape."""
@@ -94,6 +110,11 @@ class Distribution:
         elif np.shape(eps) != shape:
             raise ValueError(f"sample: {self!r} wants noise of shape {shape} for size={size}, got {np.shape(eps)}")
         return self._draw(eps if isinstance(eps, Tensor) else tensor(eps))
+
+    @property
+    def event_size(self):
+        """How many numbers one event has."""
+        return math.prod(self.event_shape)
 
     def sum_event(self, values):
         """Sum over the event axes, the last ``event_ndim``: from entries that are independent to the whole event."""

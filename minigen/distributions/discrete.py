@@ -61,6 +61,9 @@ class Bernoulli(Distribution):
         l = self.logits
         return self.sum_event(sigmoid(l) * softplus(-l) + sigmoid(-l) * softplus(l))                        # Eq. (3)
 
+    def parameter_count(self):
+        return self.event_size
+
     def _noise(self, rng, shape):
         return rng.random(shape, dtype=self.logits.dtype)
 
@@ -118,6 +121,9 @@ class Categorical(Distribution):
     def entropy(self):
         log_probs = self.log_probs
         return -self.sum_event((exp(log_probs) * log_probs).sum(axis=-1))                                   # Eq. (4)
+
+    def parameter_count(self):
+        return self.event_size * (self.classes - 1)
 
     def _noise_shape(self, shape):
         return (*shape, self.classes)

@@ -14,11 +14,16 @@ Reparameterisation (Kingma and Welling, 2013, arXiv:1312.6114): with ε ~ N(0, I
 
 so the gradient of E[f(x)] is the mean of gradients of f. The parameter is log σ: any real number is valid, and equal
 steps change σ by equal factors.
+
+The distribution function of an entry and its inverse, with Φ that of N(0, 1) (`minigen.ops.special`):
+
+    F(x) = Φ(ε),   F⁻¹(u) = μ + σ Φ⁻¹(u).                                                                   (5)
 """
 import math
 
 from minigen.distributions.base import Distribution, parameters
 from minigen.ops.elementwise import exp
+from minigen.ops.special import ndtr, ndtri
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -54,6 +59,15 @@ class Normal(Distribution):
 
     def entropy(self):
         return self.sum_event(self.log_std + (0.5 + HALF_LOG_2PI))                                          # Eq. (3)
+
+    def cdf(self, x):
+        return ndtr((x - self.mean) * exp(-self.log_std))                                                   # Eq. (5)
+
+    def icdf(self, u):
+        return self.mean + self.std * ndtri(u)                                                              # Eq. (5)
+
+    def parameter_count(self):
+        return 2 * self.event_size
 
     def _noise(self, rng, shape):
         return rng.standard_normal(shape, dtype=self.mean.dtype)
