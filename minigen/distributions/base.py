@@ -31,11 +31,12 @@ class Distribution:
     Attributes:
         batch_shape, event_shape: tuples. event_ndim: the number of event axes.
         reparameterised: whether gradients flow through `sample`.
-        mean, variance: of each entry, of shape batch + event; where the family has them.
+        mean, variance: of each entry, of shape batch + event; None where they are in no closed form.
         support: (low, high), numbers or Tensors: each entry lies between them.
     """
     reparameterised = False
     support = (-math.inf, math.inf)
+    mean = variance = None
 
     def _set_shapes(self, shape, event_ndim):
         """Split the shape of the parameters into batch and event."""

@@ -40,6 +40,7 @@ class Mixture(Distribution):
 
     @property
     def support(self):
+        """(low, high): where draws can lie."""
         low, high = self.components.support
         axis = -1 - self.event_ndim
         return tuple(getattr(bound, take)(axis=axis) if hasattr(bound, "shape") else bound
@@ -58,10 +59,12 @@ class Mixture(Distribution):
 
     @property
     def mean(self):
+        """E[x] of each entry."""
         return self._average(self.components.mean)                                                          # Eq. (2)
 
     @property
     def variance(self):
+        """Var[x] of each entry."""
         second = self._average(self.components.variance + self.components.mean ** 2)
         return second - self.mean ** 2                                                                      # Eq. (2)
 
@@ -135,10 +138,12 @@ class Independent(Distribution):
 
     @property
     def mean(self):
+        """E[x] of each entry."""
         return self.base.mean
 
     @property
     def variance(self):
+        """Var[x] of each entry."""
         return self.base.variance
 
     def _sum(self, values):

@@ -42,10 +42,12 @@ class Gamma(Univariate):
 
     @property
     def mean(self):
+        """E[x] of each entry."""
         return exp(self.log_shape - self.log_rate)
 
     @property
     def variance(self):
+        """Var[x] of each entry."""
         return exp(self.log_shape - 2 * self.log_rate)
 
     @property
@@ -89,11 +91,13 @@ class Beta(Univariate):
 
     @property
     def mean(self):
+        """E[x] of each entry."""
         a, b = self.shapes
         return a / (a + b)
 
     @property
     def variance(self):
+        """Var[x] of each entry."""
         a, b = self.shapes
         return a * b / ((a + b) ** 2 * (a + b + 1))
 

@@ -63,14 +63,17 @@ class Uniform(Univariate):
 
     @property
     def support(self):
+        """(low, high): where draws can lie."""
         return self.low, self.high
 
     @property
     def mean(self):
+        """E[x] of each entry."""
         return 0.5 * (self.low + self.high)
 
     @property
     def variance(self):
+        """Var[x] of each entry."""
         return (self.high - self.low) ** 2 / 12
 
     def _log_prob(self, x):
@@ -97,10 +100,12 @@ class Exponential(Univariate):
 
     @property
     def mean(self):
+        """E[x] of each entry."""
         return exp(-self.log_rate)
 
     @property
     def variance(self):
+        """Var[x] of each entry."""
         return exp(-2 * self.log_rate)
 
     def _log_prob(self, x):
@@ -140,6 +145,7 @@ class Laplace(_LocationScale):
 
     @property
     def variance(self):
+        """Var[x] of each entry."""
         return 2 * exp(2 * self.log_scale)
 
     def _log_prob(self, x):
@@ -161,6 +167,7 @@ class Logistic(_LocationScale):
 
     @property
     def variance(self):
+        """Var[x] of each entry."""
         return exp(2 * self.log_scale) * (math.pi ** 2 / 3)
 
     def _log_prob(self, x):
