@@ -1,0 +1,72 @@
+r"""Annealed importance sampling: log Z by a slow walk from a distribution whose Z is known.
+
+R. Neal, "Annealed importance sampling", 1998, arXiv:physics/9803008.
+
+Between p₀ (normalised, easy to draw from) and p̃₁ = e^{log p̃₁} lie
+
+    log p̃_β(x) = (1 − β) log p₀(x) + β log p̃₁(x),    0 = β_0 < β_1 < … < β_T = 1.                              (1)
+
+Draw x from p₀; for t = 1 … T gain the weight w_t and then move x by a kernel that leaves p_{β_t} unchanged:
+
+    log w = Σ_t [log p̃_{β_t}(x_t) − log p̃_{β_{t−1}}(x_t)] = Σ_t (β_t − β_{t−1}) [log p̃₁(x_t) − log p₀(x_t)].     (2)
+
+Then E[w] = Z₁ exactly, for any number of steps: (2) is an importance weight on the whole path. More steps lower its
+variance. By Jensen's inequality E[log w] ≤ log Z₁, and the log of the mean weight is low too, by less.
+"""
+import math
+
+import numpy as np
+
+import minigen as mg
+from minigen.random import as_generator
+from minigen.samplers.chain import _bar
+from minigen.samplers.direct import Importance
+
+__all__ = ["annealed", "sigmoid_schedule"]
+
+
+def sigmoid_schedule(steps, sharpness=4.0):
+    """β_0 … β_T, (steps + 1,): slow at both ends, where the distribution changes most."""
+    s = 1 / (1 + np.exp(-sharpness * np.linspace(-1, 1, steps + 1)))
+    return (s - s[0]) / (s[-1] - s[0])
+
+
+def annealed(log_prob, initial, kernel, betas, n, *, rng, progress=None):
+    """Estimate log Z of exp(log_prob) with n independent paths.
+
+    Args:
+        log_prob: log p̃₁, (n, *event) -> (n,), nats. initial: p₀, a Distribution without batch.
+        kernel: function log_prob -> `Kernel`: how to move at one temperature, such as
+            ``lambda f: HMC(f, step_size=0.3, steps=5)``; or a function (x, beta, rng) -> x.
+        betas: increasing from 0 to 1, such as `sigmoid_schedule`.
+
+    Returns an `Importance`: the last states with the weights of Eq. (2); ``log_Z`` and ``log_Z_error`` are the estimate and
+    its standard error. Raises ValueError for betas that do not rise from 0 to 1, or weights that are not finite.
+    """
+    betas = np.asarray(betas, dtype=np.float64)
+    if betas.ndim != 1 or len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or (np.diff(betas) <= 0).any():
+        raise ValueError(f"annealed: betas must rise from 0 to 1, got {np.array2string(betas, threshold=6)}")
+    rng, log_w = as_generator(rng), 0.0
+    with mg.no_grad():
+        x = initial.sample(n, rng=rng)
+        for t in _bar(len(betas) - 1, "annealing", progress):
+            low, high = betas[t], betas[t + 1]
+            log_w = log_w + float(high - low) * (log_prob(x) - initial.log_prob(x))                         # Eq. (2)
+            if t + 2 < len(betas):                                        # after the last weight a move changes nothing
+                x = _move(kernel, log_prob, initial, float(high), x, rng)
+    if not mg.all(mg.isfinite(log_w)):
+        bad = int(mg.sum(~mg.isfinite(log_w)).item())
+        raise ValueError(f"annealed: {bad} of {n} weights are not finite; p₀ must have support wherever p has, and the "
+                         "kernel's steps may be too large")
+    return Importance(x, log_w)
+
+
+def _move(kernel, log_prob, initial, beta, x, rng):
+    """One step of a kernel that leaves p_β of Eq. (1) unchanged."""
+    if kernel.__code__.co_argcount == 3:
+        return kernel(x, beta, rng)
+
+    def between(x):
+        return (1 - beta) * initial.log_prob(x) + beta * log_prob(x)                                        # Eq. (1)
+
+    return kernel(between)(x, rng)
