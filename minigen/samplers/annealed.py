@@ -12,6 +12,8 @@ Draw x from p₀; for t = 1 … T gain the weight w_t and then move x by a kerne
 
 Then E[w] = Z₁ exactly, for any number of steps: (2) is an importance weight on the whole path. More steps lower its
 variance. By Jensen's inequality E[log w] ≤ log Z₁, and the log of the mean weight is low too, by less.
+
+Any other path from p̃₀ = p₀ to p̃₁ serves as well; the first form of (2) is then used.
 """
 import math
 
@@ -31,14 +33,17 @@ def sigmoid_schedule(steps, sharpness=4.0):
     return (s - s[0]) / (s[-1] - s[0])
 
 
-def annealed(log_prob, initial, kernel, betas, n, *, rng, progress=None):
+def annealed(log_prob, initial, kernel, betas, n, *, rng, path=None, progress=None):
     """Estimate log Z of exp(log_prob) with n independent paths.
 
     Args:
         log_prob: log p̃₁, (n, *event) -> (n,), nats. initial: p₀, a Distribution without batch.
         kernel: function log_prob -> `Kernel`: how to move at one temperature, such as
-            ``lambda f: HMC(f, step_size=0.3, steps=5)``; or a function (x, beta, rng) -> x.
+            ``lambda f: HMC(f, step_size=0.3, steps=5)``. With ``path``: function (x, beta, rng) -> x that leaves its
+            p_beta unchanged.
         betas: increasing from 0 to 1, such as `sigmoid_schedule`.
+        path: function (x, beta) -> log p̃_β(x) (n,); by default Eq. (1). What it adds to log p₀ at 0 and to log_prob at 1
+            must be one constant.
 
     Returns an `Importance`: the last states with the weights of Eq. (2); ``log_Z`` and ``log_Z_error`` are the estimate and
     its standard error. Raises ValueError for betas that do not rise from 0 to 1, or weights that are not finite.
@@ -46,27 +51,24 @@ def annealed(log_prob, initial, kernel, betas, n, *, rng, progress=None):
     betas = np.asarray(betas, dtype=np.float64)
     if betas.ndim != 1 or len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or (np.diff(betas) <= 0).any():
         raise ValueError(f"annealed: betas must rise from 0 to 1, got {np.array2string(betas, threshold=6)}")
+
+    def between(x, beta):
+        return (1 - beta) * initial.log_prob(x) + beta * log_prob(x)                                        # Eq. (1)
+
+    def step(x, beta, rng):
+        return kernel(lambda x: between(x, beta))(x, rng)
+
+    log_p, move = (between, step) if path is None else (path, kernel)
     rng, log_w = as_generator(rng), 0.0
-    with mg.no_grad():
+    with mg.no_grad(), np.errstate(invalid="ignore"):                     # weights are looked at below
         x = initial.sample(n, rng=rng)
         for t in _bar(len(betas) - 1, "annealing", progress):
-            low, high = betas[t], betas[t + 1]
-            log_w = log_w + float(high - low) * (log_prob(x) - initial.log_prob(x))                         # Eq. (2)
+            low, high = float(betas[t]), float(betas[t + 1])
+            log_w = log_w + (log_p(x, high) - log_p(x, low))                                                # Eq. (2)
             if t + 2 < len(betas):                                        # after the last weight a move changes nothing
-                x = _move(kernel, log_prob, initial, float(high), x, rng)
+                x = move(x, high, rng)
     if not mg.all(mg.isfinite(log_w)):
         bad = int(mg.sum(~mg.isfinite(log_w)).item())
         raise ValueError(f"annealed: {bad} of {n} weights are not finite; p₀ must have support wherever p has, and the "
                          "kernel's steps may be too large")
     return Importance(x, log_w)
-
-
-def _move(kernel, log_prob, initial, beta, x, rng):
-    """One step of a kernel that leaves p_β of Eq. (1) unchanged."""
-    if kernel.__code__.co_argcount == 3:
-        return kernel(x, beta, rng)
-
-    def between(x):
-        return (1 - beta) * initial.log_prob(x) + beta * log_prob(x)                                        # Eq. (1)
-
-    return kernel(between)(x, rng)

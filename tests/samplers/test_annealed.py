@@ -45,7 +45,7 @@ def test_one_step_is_plain_importance_sampling():
     np.testing.assert_allclose(draws.log_weights.numpy(), expected.numpy(), rtol=1e-5, atol=1e-4)
 
 
-def test_a_move_of_ones_own():
+def test_a_path_and_a_move_of_ones_own():
     """Temperatures are passed on; a move that stays put leaves one weight: the difference at the first draw."""
     seen = []
 
@@ -54,8 +54,12 @@ def test_a_move_of_ones_own():
         return x
 
     prior = Normal(mg.zeros(3), mg.full(3, 0.7))
-    draws = annealed(target, prior, stay, [0, 0.25, 0.5, 1], 50, rng=0)
-    one = annealed(target, prior, stay, [0, 1], 50, rng=0)
+
+    def path(x, beta):
+        return (1 - beta) * prior.log_prob(x) + beta * target(x) + 5.0
+
+    draws = annealed(target, prior, stay, [0, 0.25, 0.5, 1], 50, rng=0, path=path)
+    one = annealed(target, prior, stay, [0, 1], 50, rng=0, path=path)
     assert seen == [0.25, 0.5]
     np.testing.assert_allclose(draws.log_weights.numpy(), one.log_weights.numpy(), rtol=1e-4, atol=1e-3)
 
