@@ -28,6 +28,7 @@ def copy(name):
 if __name__ == "__main__":
     graph()
     copy("vae")
+    copy("metrics")
     copy("gan_1d")
     copy("gan_2d")
     copy("ddpm_2d")

@@ -17,6 +17,7 @@ from minigen import cli, data, recipes
 from minigen.training import Adam, Trainer
 
 HOUSE = pathlib.Path(mg.__file__).parents[1]
+NAMES = recipes.names()                    # all of them, before the fixture below keeps two
 
 
 @pytest.fixture(autouse=True)
@@ -363,7 +364,7 @@ def test_a_reader_that_goes_away_early():
 # ---- in a process of its own -----------------------------------------------------------------------------------------
 def test_python_m_minigen():
     status, out, err = process("list", "--json")
-    assert (status, err) == (0, "") and [row["name"] for row in json.loads(out)] == recipes.names()
+    assert (status, err) == (0, "") and [row["name"] for row in json.loads(out)] == NAMES
     status, out, err = process("train", "vea", "--out", "nowhere")
     assert (status, out, err.count("\n")) == (1, "", 1) and "did you mean 'vae'" in err
 

@@ -14,14 +14,14 @@ import difflib
 import pathlib
 
 import minigen as mg
-from minigen.recipes import latent
+from minigen.recipes import adversarial, autoregressive, latent, metrics
 from minigen.recipes.evaluation import evaluate_bounds, progress
 from minigen.recipes.recipe import Recipe, Target, config_of
 from minigen.training import checkpoint
 from minigen.training.trainer import CHECKPOINT
 
 __all__ = ["Recipe", "Run", "Target", "evaluate_bounds", "get", "names", "open_run", "progress"]
-_ALL = latent.RECIPES
+_ALL = latent.RECIPES + metrics.RECIPES + adversarial.RECIPES + autoregressive.RECIPES
 
 
 def names():

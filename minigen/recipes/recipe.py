@@ -29,6 +29,7 @@ class Recipe:
         evaluate_model: model, loader, rng -> {metric: (value, unit)}.
         targets: what others have published.
         draw: samples (n, *event), path, title=… -> a picture of them, for ``minigen sample``.
+        training: more arguments for the Trainer, where validation by the objectives' terms says too little.
     """
     name: str
     summary: str
@@ -42,6 +43,7 @@ class Recipe:
     steps: int
     targets: tuple = ()
     draw: Callable = viz.image_grid
+    training: dict = dataclasses.field(default_factory=dict)
 
     def loader(self, split="train", folder=None, seed=0):
         """Batches of the data: shuffled and transformed for training, in order and fixed for evaluation."""
@@ -64,7 +66,8 @@ class Recipe:
                 raise ValueError(f"{out} holds a run of {theirs!r}, not of {self.name!r}; choose another folder")
         folder = folder and str(pathlib.Path(folder).resolve())
         config = {"recipe": self.name, "backend": mg.backend.current().name, "folder": folder}
-        settings = {"validate": self.loader("test", folder), "validate_every": max(1, self.steps // 20), **settings}
+        settings = {"validate": self.loader("test", folder), "validate_every": max(1, self.steps // 20),
+                    **self.training, **settings}
         return Trainer(model, self.optimizer, self.loader("train", folder, seed), seed=seed, out=out, existing=existing,
                        config=config, **settings)
 

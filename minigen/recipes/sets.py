@@ -7,6 +7,11 @@ def bundled_digits(split, folder):
     return data.digits(split) if folder is None else data.mnist(split, root=folder)
 
 
+def full_mnist(split, folder):
+    """Full MNIST in grey."""
+    return data.mnist(split, root=folder)
+
+
 def fixed_mnist(split, folder):
     """Full MNIST, binarised once and for all: b ~ Bernoulli(pixel / 255), by one seed."""
     full = data.mnist(split, root=folder)
