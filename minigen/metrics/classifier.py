@@ -16,7 +16,7 @@ would silence some of them.
 
 The weights in the package are those of the recipe ``digit-classifier``, seed 0: 6,000 steps on the 60,000 training
 images of MNIST (Y. LeCun, C. Cortes and C. J. C. Burges), moved by up to two pixels. They read 99.55 % of the 10,000
-test images correctly. ``scripts/make_digit_classifier.py`` trains and writes them.
+test images correctly. ``docs/make_digit_classifier.py`` trains and writes them.
 """
 import pathlib
 

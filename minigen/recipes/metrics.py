@@ -1,6 +1,6 @@
 """The recipe of the classifier whose features the metrics compare (`minigen.metrics.classifier`).
 
-The weights in the package are this recipe's, seed 0; ``scripts/make_digit_classifier.py`` trains and writes them.
+The weights in the package are this recipe's, seed 0; ``docs/make_digit_classifier.py`` trains and writes them.
 """
 import numpy as np
 

@@ -1,6 +1,6 @@
 """Train the classifier behind the digit metrics, and write its weights where the package keeps them.
 
-    python scripts/make_digit_classifier.py [--data FOLDER] --out runs/digit-classifier
+    python docs/make_digit_classifier.py [--data FOLDER] --out runs/digit-classifier
 
 FOLDER holds the four IDX files of MNIST, gzipped or plain; without it, MNIST is found or downloaded as by
 `minigen.data.mnist`. This is ``minigen train digit-classifier`` with its own seed and steps, then its evaluation, then
