@@ -22,7 +22,7 @@ BUNDLED = Path(__file__).parent / "bundled"
 PREFIX = {"train": "train", "test": "t10k"}         # of the published file names
 KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")  # their ends, with or without .gz
 
-# `fingerprint` of the bundled digits, as scripts/make_digits.py prints it.
+# `fingerprint` of the bundled digits, as docs/make_digits.py prints it.
 DIGITS_SHA256 = {
     "train": "e9fd3af659b8566c125502618327e4c940d8a9d6a252b0155bd073c05d9914e0",
     "test": "4eb317e922dd46c27e5146e2d5d07b0504e518f054a31a1dffcf2ff18e680c60",

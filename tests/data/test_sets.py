@@ -99,7 +99,7 @@ def test_digits_are_mnists_own():
 @needs_mnist
 def test_script_makes_the_bundled_files(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["make_digits.py", "--source", str(REAL), "--out", str(tmp_path / "one")])
-    runpy.run_path(str(REPOSITORY / "scripts" / "make_digits.py"), run_name="__main__")
+    runpy.run_path(str(REPOSITORY / "docs" / "make_digits.py"), run_name="__main__")
     printed = capsys.readouterr().out
     assert all(fingerprint in printed for fingerprint in sets.DIGITS_SHA256.values())
     for path in (tmp_path / "one").iterdir():       # the content: its compression may differ between releases of zlib
@@ -110,7 +110,7 @@ def test_script_refuses_another_source(tmp_path, monkeypatch, capsys):
     source, out = make_folder(tmp_path / "in"), tmp_path / "out"
     monkeypatch.setattr(sys, "argv", ["make_digits.py", "--source", str(source), "--out", str(out)])
     with pytest.raises(SystemExit):
-        runpy.run_path(str(REPOSITORY / "scripts" / "make_digits.py"), run_name="__main__")
+        runpy.run_path(str(REPOSITORY / "docs" / "make_digits.py"), run_name="__main__")
     assert "is not the published MNIST" in capsys.readouterr().err and not list(out.iterdir())
 
 

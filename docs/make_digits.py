@@ -1,6 +1,6 @@
 """Make the bundled digits: every 6th MNIST training image and every 5th test image, with their labels.
 
-    python scripts/make_digits.py --source FOLDER --out minigen/data/bundled
+    python docs/make_digits.py --source FOLDER --out minigen/data/bundled
 
 FOLDER holds the four IDX files of MNIST, gzipped or plain. Even strides keep the proportions of the classes, and draw
 alike from both halves of the test set, of which the first is the cleaner. The output is four IDX files under MNIST's
