@@ -18,7 +18,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-WORKLOADS = ("tiny_ops", "vae_mlp")
+WORKLOADS = ("tiny_ops", "vae_mlp", "dcgan28", "made784", "realnvp2d", "ebm_conv", "unet28", "rbm784")
 
 
 class Side:
