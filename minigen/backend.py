@@ -95,7 +95,8 @@ class Backend:
         raise NotImplementedError
 
     def spread(self, work, n, numbers):
-        """[work(s)] for slices s that cover range(n); on a CPU several, side by side, if ``numbers`` to handle are many."""
+        """[work(s)] for slices s that cover range(n); on a CPU several, side by side, if ``numbers`` to handle are
+        many."""
         return [work(slice(0, n))]
 
     def fuse(self, function):

@@ -3,9 +3,9 @@
 NumPy lets go of Python's lock inside a large operation, so Python threads run them side by side. Two things follow.
 
 * Work that BLAS does not thread (copying, adding, comparing) can use every core.
-* Matrix products gain too when they stand between such work: a product that BLAS splits over two cores leaves half of its
-  result in the other core's cache. So each thread takes a share of the examples through *all* of its steps, with BLAS
-  told to use one thread in each.
+* Matrix products gain too when they stand between such work: a product that BLAS splits over two cores leaves half of
+  its result in the other core's cache. So each thread takes a share of the examples through *all* of its steps, with
+  BLAS told to use one thread in each.
 
 There are as many threads as BLAS would use: ``OPENBLAS_NUM_THREADS``, or the number of cores. Where the BLAS inside
 NumPy cannot be asked or told (no OpenBLAS, or not on Linux) there is one, and all is as if this file were not there.
@@ -58,7 +58,8 @@ def count():
 
 
 def shares(n, numbers):
-    """Cut range(n) into slices of nearly equal length, one a thread; into one if there are few ``numbers`` to handle."""
+    """Cut range(n) into slices of nearly equal length, one a thread; into one if there are few ``numbers`` to
+    handle."""
     parts = min(n, count()) if numbers >= SMALL else 1
     edges = [n * k // parts for k in range(parts + 1)] if n else [0, 0]
     return [slice(*pair) for pair in zip(edges, edges[1:])]

@@ -1,8 +1,8 @@
 """Probability distributions: log-densities, draws, entropies, divergences. All in nats, on Tensors, with gradients.
 
-`base` says how axes are named (sample, batch, event); then one family a file; `kl` and `kl_moments` hold the divergences,
-`counting` the numbers of free parameters. `Table` stands apart: the exact joint of a few discrete variables, where
-everything is computed by summing.
+`base` says how axes are named (sample, batch, event); then one family a file; `kl` and `kl_moments` hold the
+divergences, `counting` the numbers of free parameters. `Table` stands apart: the exact joint of a few discrete
+variables, where everything is computed by summing.
 """
 from minigen.distributions import kl_moments as _kl_moments  # noqa: F401  it registers its pairs
 from minigen.distributions.base import Distribution

@@ -25,9 +25,9 @@ class Mixture(Distribution):
     Args:
         logits: (…, K). components: a Distribution with batch shape (…, K).
 
-    ``eps`` of `sample` is a pair: noise for `Categorical` and noise for the components, of which all are drawn. Gradients
-    do not flow through draws, since the choice of k is no smooth function. Raises ValueError if the batch of the
-    components does not end in K.
+    ``eps`` of `sample` is a pair: noise for `Categorical` and noise for the components, of which all are drawn.
+    Gradients do not flow through draws, since the choice of k is no smooth function. Raises ValueError if the batch of
+    the components does not end in K.
     """
 
     def __init__(self, logits, components):
@@ -91,7 +91,7 @@ class Mixture(Distribution):
             rng = as_generator(rng)
         first, second = (None, None) if eps is None else eps
         k = self.choice.sample(size, rng=rng, eps=first)                                     # (*size, *batch)
-        x = self.components.sample(size, rng=rng, eps=second)                                # (*size, *batch, K, *event)
+        x = self.components.sample(size, rng=rng, eps=second)                               # (*size, *batch, K, *event)
         index = reshape(k, k.shape + (1,) * (1 + self.event_ndim))
         index = broadcast_to(index, (*k.shape, 1, *self.event_shape))
         picked = take_along_axis(x, index, axis=k.ndim)
@@ -102,8 +102,8 @@ class Transformed(Distribution):
     """Eq. (4): the distribution of f(z).
 
     Args:
-        base: of z. transform: f, an object with ``forward(z) -> (x, log|det|)`` and ``inverse(x) -> (z, log|det|)``, such
-            as a `minigen.flows.Transform`; the log-determinants are of the base's events, in nats.
+        base: of z. transform: f, an object with ``forward(z) -> (x, log|det|)`` and ``inverse(x) -> (z, log|det|)``,
+            such as a `minigen.flows.Transform`; the log-determinants are of the base's events, in nats.
 
     ``eps`` of `sample` is the base's. A `minigen.flows.Flow` has parameters to train, and reads f the other way round.
     """

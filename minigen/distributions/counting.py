@@ -7,8 +7,8 @@ For variables with K_1 … K_n values:
 * a first-order Markov chain, x_i depending on x_{i−1} alone:            K_1 − 1 + Σ_{i>1} K_{i−1} (K_i − 1)      (3)
 
 For n bits these are 2ⁿ − 1, n, and 2n − 1. A pixel of three bytes has 256³ − 1 = 16,777,215 as a joint and 765 with
-independent channels. The numbers are *dimensions*: those of the families as surfaces in the space of all joints. That is
-how the tests count them, as the rank of the map from parameters to probabilities.
+independent channels. The numbers are *dimensions*: those of the families as surfaces in the space of all joints. That
+is how the tests count them, as the rank of the map from parameters to probabilities.
 """
 import math
 

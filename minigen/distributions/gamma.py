@@ -14,8 +14,8 @@ Beta, with shapes a and b, on (0, 1): for a = b = 1 uniform. With log B = log Γ
     H        = log B − (a − 1) E[log x] − (b − 1) E[log(1 − x)].                                             (7)
 
 ψ = (log Γ)′. The moments of logarithms follow from differentiating the normaliser of an exponential family. Draws are
-F⁻¹(u) (`minigen.distributions.univariate`, Eq. 1), with the incomplete functions P and I inverted by SciPy or CuPy. Those
-have no elementary derivative in their parameters, so gradients do not flow through draws.
+F⁻¹(u) (`minigen.distributions.univariate`, Eq. 1), with the incomplete functions P and I inverted by SciPy or CuPy.
+Those have no elementary derivative in their parameters, so gradients do not flow through draws.
 """
 import math
 

@@ -41,8 +41,9 @@ class DiscretizedLogisticMixture(Distribution):
         logits, mean, log_scale: (*batch, *event, M) for M components; mean and scale in steps of x.
         levels: K. event_ndim: how many of the axes before the last are one outcome.
 
-    ``eps`` of `sample` is a pair: Gumbel noise (…, M) for the component, uniform noise for the logistic. `log_prob` of a value
-    that is no integer from 0 to K − 1 is −∞. Raises ValueError for levels < 2 or parameters without a last axis.
+    ``eps`` of `sample` is a pair: Gumbel noise (…, M) for the component, uniform noise for the logistic. `log_prob` of
+    a value that is no integer from 0 to K − 1 is −∞. Raises ValueError for levels < 2 or parameters without a last
+    axis.
     """
 
     def __init__(self, logits, mean, log_scale, levels=256, event_ndim=0):

@@ -54,7 +54,7 @@ class MultivariateNormal(Distribution):
 
     @classmethod
     def from_covariance(cls, mean, covariance):
-        """N(mean, covariance), with mean (…, D) and covariance (…, D, D). Raises ValueError unless that is positive definite."""
+        """N(mean, covariance), of (…, D) and (…, D, D). Raises ValueError for a covariance not positive definite."""
         L = cholesky(covariance)
         return cls(mean, log(diagonal(L, axis1=-2, axis2=-1)), L)
 

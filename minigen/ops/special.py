@@ -1,4 +1,5 @@
-r"""Special functions, from SciPy or CuPy: the gamma function's family, the normal distribution function, Γ and B ratios.
+r"""Special functions, from SciPy or CuPy: the gamma function's family, the normal distribution function, Γ and B
+ratios.
 
 With φ(x) = e^{−x²/2} / √(2π),
 
@@ -6,9 +7,8 @@ With φ(x) = e^{−x²/2} / √(2π),
     P(a, x)   = ∫_0^x t^{a−1} e^{−t} dt / Γ(a),                       ∂P/∂x = x^{a−1} e^{−x} / Γ(a)               (2)
     I_x(a, b) = ∫_0^x t^{a−1} (1−t)^{b−1} dt / B(a, b),               ∂I/∂x = x^{a−1} (1−x)^{b−1} / B(a, b)       (3)
 
-and the inverse of F has the derivative 1 / F′ at the point that it finds. The derivatives of (2) and (3) in a and b are no
-elementary functions; asking for one raises NotImplementedError.
-"""
+and the inverse of F has the derivative 1 / F′ at the point that it finds. The derivatives of (2) and (3) in a and b are
+no elementary functions; asking for one raises NotImplementedError. """
 import math
 
 from minigen.ops.elementwise import exp, log, log1p

@@ -1,4 +1,5 @@
-"""The data sets that recipes share: functions of the split and of a folder (None: the recipe's own) that give a Dataset."""
+"""The data sets that recipes share: functions of the split and of a folder (None: the recipe's own) that give a
+Dataset."""
 from minigen import data
 
 

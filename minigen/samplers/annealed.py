@@ -42,11 +42,11 @@ def annealed(log_prob, initial, kernel, betas, n, *, rng, path=None, progress=No
             ``lambda f: HMC(f, step_size=0.3, steps=5)``. With ``path``: function (x, beta, rng) -> x that leaves its
             p_beta unchanged.
         betas: increasing from 0 to 1, such as `sigmoid_schedule`.
-        path: function (x, beta) -> log p̃_β(x) (n,); by default Eq. (1). What it adds to log p₀ at 0 and to log_prob at 1
-            must be one constant.
+        path: function (x, beta) -> log p̃_β(x) (n,); by default Eq. (1). What it adds to log p₀ at 0 and to log_prob at
+            1 must be one constant.
 
-    Returns an `Importance`: the last states with the weights of Eq. (2); ``log_Z`` and ``log_Z_error`` are the estimate and
-    its standard error. Raises ValueError for betas that do not rise from 0 to 1, or weights that are not finite.
+    Returns an `Importance`: the last states with the weights of Eq. (2); ``log_Z`` and ``log_Z_error`` are the estimate
+    and its standard error. Raises ValueError for betas that do not rise from 0 to 1, or weights that are not finite.
     """
     betas = np.asarray(betas, dtype=np.float64)
     if betas.ndim != 1 or len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or (np.diff(betas) <= 0).any():

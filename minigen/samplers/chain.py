@@ -18,14 +18,14 @@ All kernels here move N chains at once, the rows of x, (N, *event), which never 
     chains.x                                                      # (1000, N, *event)
     r_hat(chains.x), effective_sample_size(chains.x)              # minigen.samplers.diagnostics
 
-**Warm-up.** While it warms up, a kernel with an ``optimum`` has its step size tuned until the mean probability of acceptance
-is that: dual averaging (M. Hoffman and A. Gelman, 2014, arXiv:1111.4246, section 3.2). With H_t the optimum minus the
-acceptance in step t, and γ = 0.05, t₀ = 10, κ = 0.75,
+**Warm-up.** While it warms up, a kernel with an ``optimum`` has its step size tuned until the mean probability of
+acceptance is that: dual averaging (M. Hoffman and A. Gelman, 2014, arXiv:1111.4246, section 3.2). With H_t the optimum
+minus the acceptance in step t, and γ = 0.05, t₀ = 10, κ = 0.75,
 
     H̄_t = (1 − 1/(t + t₀)) H̄_{t−1} + H_t/(t + t₀),   log ε_t = μ − (√t/γ) H̄_t,   μ = log 10 ε_0,                  (3)
     log ε̄_t = t^{−κ} log ε_t + (1 − t^{−κ}) log ε̄_{t−1},                                                       (4)
 
-and ε̄ is kept. What was drawn meanwhile is thrown away, since a chain that is being tuned satisfies neither (1) nor (2).
+and ε̄ is kept. What was drawn meanwhile is thrown away: a chain that is being tuned satisfies neither (1) nor (2).
 """
 import math
 import sys
@@ -88,8 +88,8 @@ def run(kernel, x, n, *, rng, warmup=0, thin=1, progress=None):
         warmup: steps to throw away, in which the step size is tuned (see above) if the kernel has an optimum.
         thin: keep every ``thin``-th state only. progress: a bar; by default for more than 2,000 steps.
 
-    Returns `Chains`. Warns if hardly any step is accepted after warm-up, or if a chain has left the finite numbers. Raises
-    ValueError for n, thin < 1 or a start where log_prob is not finite.
+    Returns `Chains`. Warns if hardly any step is accepted after warm-up, or if a chain has left the finite numbers.
+    Raises ValueError for n, thin < 1 or a start where log_prob is not finite.
     """
     if n < 1 or thin < 1 or warmup < 0:
         raise ValueError(f"run: wants n ≥ 1, thin ≥ 1 and warmup ≥ 0, got {n}, {thin} and {warmup}")
@@ -99,13 +99,13 @@ def run(kernel, x, n, *, rng, warmup=0, thin=1, progress=None):
         state = x if isinstance(x, State) else kernel.start(x if isinstance(x, Tensor) else mg.tensor(x))
         _check_start(kernel, state)
         for t in _bar(total, type(kernel).__name__, progress):
+            if tuner and t == warmup:
+                tuner.finish()
             state = kernel.step(state, rng)
             if t < warmup:
                 if tuner:
                     tuner.update(float(state.acceptance.mean().item()))
                 continue
-            if tuner and t == warmup:
-                tuner.finish()
             if state.acceptance is not None:
                 accepted.append(state.acceptance.mean())
             if (t - warmup + 1) % thin == 0:
@@ -119,8 +119,8 @@ def run(kernel, x, n, *, rng, warmup=0, thin=1, progress=None):
 def _check_start(kernel, state):
     if state.log_prob is not None and not mg.all(mg.isfinite(state.log_prob)):
         bad = int(mg.sum(~mg.isfinite(state.log_prob)).item())
-        raise ValueError(f"run: {type(kernel).__name__} cannot start where log_prob is not finite, as it is for {bad} of "
-                         f"{len(state.x)} chains; start inside the support")
+        raise ValueError(f"run: {type(kernel).__name__} cannot start where log_prob is not finite, as it is for {bad} "
+                         f"of {len(state.x)} chains; start inside the support")
 
 
 def _warn(kernel, chains):
@@ -131,8 +131,8 @@ def _warn(kernel, chains):
         warnings.warn(f"{name}: {lost} of {chains.x.shape[1]} chains diverged with {size}; take a smaller one",
                       stacklevel=3)
     elif chains.acceptance is not None and chains.acceptance < 0.01:
-        warnings.warn(f"{name}: {chains.acceptance:.2%} of the steps are accepted with {size}, so the chains hardly move; "
-                      "take a smaller one, or let warmup tune it", stacklevel=3)
+        warnings.warn(f"{name}: {chains.acceptance:.2%} of the steps are accepted with {size}, so the chains hardly "
+                      "move; take a smaller one, or let warmup tune it", stacklevel=3)
 
 
 def _bar(total, name, progress):

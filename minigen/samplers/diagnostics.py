@@ -33,7 +33,8 @@ def _draws(name, x):
     if x.ndim < 2 or x.shape[0] < 4:
         raise ValueError(f"{name}: wants draws (n, N, *event) with n ≥ 4 of N chains, got shape {x.shape}")
     if not np.isfinite(x).all():
-        raise ValueError(f"{name}: {(~np.isfinite(x)).sum()} of the draws {x.shape} are not finite; the chains diverged")
+        raise ValueError(f"{name}: {(~np.isfinite(x)).sum()} of the draws {x.shape} are not finite; the chains "
+                         "diverged")
     return x.reshape(*x.shape[:2], -1).astype(np.float64)
 
 

@@ -50,14 +50,14 @@ def rejection(log_prob, proposal, log_M, n, *, rng, most=10_000_000):
         log_M: log M in nats, with log_prob(x) ≤ log M + log q(x) everywhere.
         most: proposals after which to give up.
 
-    Raises ValueError where the bound M is exceeded (it names the place and by how much) or the proposal has no mass where p
-    has; RuntimeError if ``most`` proposals do not suffice.
+    Raises ValueError where the bound M is seen to be exceeded (it names the place and by how much); RuntimeError if
+    ``most`` proposals do not suffice. A part of p where q never goes is missing from the draws, and nothing tells it.
     """
     rng, kept, have, tried = as_generator(rng), [], 0, 0
     while have < n:
         if tried >= most:
-            raise RuntimeError(f"rejection: kept {have} of {tried} proposals, and {n} are wanted; M = {math.exp(log_M):.3g} is "
-                               "too large for this, take a proposal nearer to p")
+            raise RuntimeError(f"rejection: kept {have} of {tried} proposals, and {n} are wanted; M = "
+                               f"{math.exp(log_M):.3g} is too large for this, take a proposal nearer to p")
         rate = have / tried if have else math.exp(-max(log_M, 0.0))
         m = int(min(max(1.2 * (n - have) / max(rate, 1e-6), 64), 100_000))
         x = proposal.sample(m, rng=rng)
@@ -75,8 +75,9 @@ def _check_bound(x, log_ratio, log_M):
     excess = log_ratio.numpy()[worst]
     if excess > 1e-5 or math.isnan(excess):
         where = np.array2string(x.numpy()[worst], precision=4, threshold=8)
-        raise ValueError(f"rejection: the bound is exceeded at x = {where}: p̃(x)/q(x) is {math.exp(min(excess, 700)):.3g} "
-                         f"times M = {math.exp(log_M):.3g}; take log_M ≥ {log_M + excess:.4f}")
+        raise ValueError(f"rejection: the bound is exceeded at x = {where}: p̃(x)/q(x) is "
+                         f"{math.exp(min(excess, 700)):.3g} times M = {math.exp(log_M):.3g}; take log_M ≥ "
+                         f"{log_M + excess:.4f}")
 
 
 class Importance(NamedTuple):

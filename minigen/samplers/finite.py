@@ -33,7 +33,8 @@ class FiniteChain:
     def __init__(self, P):
         self.P = np.asarray(P.numpy() if isinstance(P, Tensor) else P, dtype=np.float64)
         if self.P.ndim != 2 or self.P.shape[0] != self.P.shape[1] or not self.P.size:
-            raise ValueError(f"FiniteChain: wants a square matrix of transition probabilities, got shape {self.P.shape}")
+            raise ValueError("FiniteChain: wants a square matrix of transition probabilities, got shape "
+                             f"{self.P.shape}")
         sums = self.P.sum(axis=1)
         if (self.P < 0).any() or np.abs(sums - 1).max() > 1e-9:
             i = int(np.argmax(np.abs(sums - 1)))
@@ -46,10 +47,10 @@ class FiniteChain:
     @property
     def irreducible(self):
         """Eq. (1)."""
-        reach = np.linalg.matrix_power((np.eye(len(self)) + self.P > 0).astype(float), 1)
-        for _ in range(max(1, math.ceil(math.log2(len(self))))):
-            reach = ((reach @ reach) > 0).astype(float)
-        return bool((reach > 0).all())
+        reach = np.eye(len(self)) + self.P > 0                                   # in one step or none
+        for _ in range(math.ceil(math.log2(len(self)))):
+            reach = reach @ reach                                                # in up to twice as many
+        return bool(reach.all())
 
     @property
     def period(self):
@@ -86,8 +87,9 @@ class FiniteChain:
         """lim P^t (K, K), Eq. (5): every row is π. Raises ValueError for a chain that is periodic or reducible."""
         period = self.period
         if period > 1:
-            raise ValueError(f"limit: the chain has period {period}, so P^t goes round for ever and has no limit; let it stay "
-                             "where it is now and then, or take averages over time, which converge to .stationary")
+            raise ValueError(f"limit: the chain has period {period}, so P^t goes round for ever and has no limit; let "
+                             "it stay where it is now and then, or take averages over time, which converge to "
+                             ".stationary")
         return np.tile(self.stationary, (len(self), 1))
 
     def distance(self, t):
@@ -123,12 +125,12 @@ class FiniteChain:
 
     def _want_irreducible(self, what):
         if not self.irreducible:
-            raise ValueError(f"{what}: the chain is reducible: some of its {len(self)} states cannot be reached from others, so "
-                             "its long run depends on the start")
+            raise ValueError(f"{what}: the chain is reducible: some of its {len(self)} states cannot be reached from "
+                             "others, so its long run depends on the start")
 
 
 def metropolis_chain(target, proposal):
-    """The Metropolis–Hastings chain for probabilities ``target`` (K,) and a proposal matrix (K, K), as a `FiniteChain`."""
+    """The `FiniteChain` of Metropolis–Hastings for probabilities ``target`` (K,) and a proposal matrix (K, K)."""
     p, q = np.asarray(target, dtype=np.float64), np.asarray(proposal, dtype=np.float64)
     flow = p[:, None] * q
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -10,8 +10,8 @@ and Hamilton's equations ẋ = v, v̇ = ∇log p(x) keep H and volume, and run b
 
     v ← v + ½ ε ∇log p(x),    x ← x + ε v,    v ← v + ½ ε ∇log p(x)                                           (2)
 
-keep volume exactly (each is a shear) and run backwards exactly, but keep H only up to O(ε²). So L of them, with v turned
-at the end, are a symmetric proposal, accepted with probability
+keep volume exactly (each is a shear) and run backwards exactly, but keep H only up to O(ε²). So L of them, with v
+turned at the end, are a symmetric proposal, accepted with probability
 
     min(1, exp(H(x, v) − H(x′, v′))).                                                                         (3)
 
@@ -27,8 +27,8 @@ class HMC(Kernel):
 
     Args:
         log_prob: (N, *event) -> (N,), nats, up to a constant; differentiable.
-        step_size: ε. steps: L. jitter: each trajectory's ε is multiplied by a number from [1 − jitter, 1 + jitter], so that
-            no trajectory comes back to its start by design.
+        step_size: ε. steps: L. jitter: each trajectory's ε is multiplied by a number from [1 − jitter, 1 + jitter], so
+            that no trajectory comes back to its start by design.
     """
     optimum = 0.65
 

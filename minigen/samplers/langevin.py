@@ -12,8 +12,8 @@ has p as its stationary distribution. In steps of ε² with ξ ~ N(0, I),
 
     σ² / (1 − ε²/(4σ²)),                                                                                      (3)
 
-(insert x′ = (1 − ε²/2σ²) x + ε ξ and ask for equal variances), so the bias falls linearly with ε², the time of a step. For
-ε ≥ 2σ it diverges.
+(insert x′ = (1 − ε²/2σ²) x + ε ξ and ask for equal variances), so the bias falls linearly with ε², the time of a step.
+For ε ≥ 2σ it diverges.
 
 **MALA** (J. Besag, 1994; G. Roberts and R. Tweedie, 1996) takes (2) as the proposal of Metropolis–Hastings:
 

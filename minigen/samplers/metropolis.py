@@ -1,20 +1,20 @@
 r"""Metropolis–Hastings and Gibbs.
 
-**Metropolis–Hastings** (Metropolis et al., 1953; W. K. Hastings, 1970). Propose x′ with density q(x′|x), and go there with
-probability
+**Metropolis–Hastings** (Metropolis et al., 1953; W. K. Hastings, 1970). Propose x′ with density q(x′|x), and go there
+with probability
 
     α(x′, x) = min(1, p(x′) q(x|x′) / (p(x) q(x′|x))),                                                        (1)
 
-else stay. Then p(x) q(x′|x) α(x′, x) = min(p(x) q(x′|x), p(x′) q(x|x′)) is symmetric in x and x′: detailed balance. For a
-symmetric proposal q cancels.
+else stay. Then p(x) q(x′|x) α(x′, x) = min(p(x) q(x′|x), p(x′) q(x|x′)) is symmetric in x and x′: detailed balance. For
+a symmetric proposal q cancels.
 
-**Gibbs** (S. Geman and D. Geman, 1984). Redraw one part of x given all others, x_i ~ p(x_i|x_{−i}). That is (1) with the
-proposal q = p(x_i|x_{−i}), for which
+**Gibbs** (S. Geman and D. Geman, 1984). Redraw one part of x given all others, x_i ~ p(x_i|x_{−i}). That is (1) with
+the proposal q = p(x_i|x_{−i}), for which
 
     α = min(1, p(x′) p(x_i|x_{−i}) / (p(x) p(x′_i|x_{−i}))) = 1,                                              (2)
 
-since both products are p(x_{−i}) p(x′_i|x_{−i}) p(x_i|x_{−i}) over the same. A sweep through all parts keeps p, but is not
-reversible.
+since both products are p(x_{−i}) p(x′_i|x_{−i}) p(x_i|x_{−i}) over the same. A sweep through all parts keeps p, but is
+not reversible.
 """
 import minigen as mg
 from minigen.samplers.chain import Kernel, State, choose, metropolis

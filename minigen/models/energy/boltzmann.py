@@ -4,13 +4,13 @@ A system with energies E(x) at temperature T (in units of energy: k_B T) is in s
 
     p(x) = e^{−E(x)/T} / Z,    Z = Σ_x e^{−E(x)/T}.                                                            (1)
 
-Of all distributions with the same mean energy it is the one of largest entropy; of all distributions it has the smallest
-*free energy*
+Of all distributions with the same mean energy it is the one of largest entropy; of all distributions it has the
+smallest *free energy*
 
     F[q] = E_q[E] − T H(q) = −T log Z + T KL(q‖p) ≥ −T log Z,                                                 (2)
 
-which is the variational bound of every model in this library, read by a physicist: T = 1, E(z) = −log p(x, z), and −F is
-the ELBO. Derivatives of log Z are moments; with β = 1/T
+which is the variational bound of every model in this library, read by a physicist: T = 1, E(z) = −log p(x, z), and −F
+is the ELBO. Derivatives of log Z are moments; with β = 1/T
 
     E[E] = −∂ log Z/∂β,    Var[E] = ∂² log Z/∂β²,    heat capacity C = Var[E]/T².                              (3)
 
@@ -50,8 +50,8 @@ class Boltzmann:
         self.energies = np.asarray(energies.numpy() if isinstance(energies, Tensor) else energies, dtype=np.float64)
         self.temperature = float(temperature)
         if not self.temperature > 0:
-            raise ValueError(f"Boltzmann: wants a temperature > 0, got {temperature}; as it tends to 0, all probability goes "
-                             "to the states of lowest energy")
+            raise ValueError(f"Boltzmann: wants a temperature > 0, got {temperature}; as it tends to 0, all probability "
+                             "goes to the states of lowest energy")
         if self.energies.ndim != 1 or not np.isfinite(self.energies).any() or not (self.energies > -np.inf).all():
             raise ValueError("Boltzmann: wants energies (K,), finite or +∞ and not all of them ∞, got shape "
                              f"{self.energies.shape} with {np.isfinite(self.energies).sum()} finite")
@@ -82,8 +82,8 @@ class Boltzmann:
         """F[q] of Eq. (2), for probabilities q (K,)."""
         q = np.asarray(q, dtype=np.float64)
         if q.shape != self.energies.shape or (q < 0).any() or abs(q.sum() - 1) > 1e-9:
-            raise ValueError(f"free_energy_of: wants {len(self.energies)} probabilities that sum to 1, got shape {q.shape} "
-                             f"with sum {q.sum():.6g}")
+            raise ValueError(f"free_energy_of: wants {len(self.energies)} probabilities that sum to 1, got shape "
+                             f"{q.shape} with sum {q.sum():.6g}")
         with np.errstate(invalid="ignore"):
             energy = np.where(q > 0, q * self.energies, 0).sum()
         return float(energy - self.temperature * special.entr(q).sum())

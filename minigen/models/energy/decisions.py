@@ -6,8 +6,8 @@ A function E(x, y) says how badly answer y fits question x:
 
     Y*(x) = argmin_y E(x, y).                                                                                 (1)
 
-No normalisation is needed to decide. To learn, pull the energy E⁺ of the right answer down and push up others, above all
-that of the *most offending* wrong one,
+No normalisation is needed to decide. To learn, pull the energy E⁺ of the right answer down and push up others, above
+all that of the *most offending* wrong one,
 
     E⁻ = min_{y ≠ right} E(x, y).                                                                             (2)
 
@@ -24,10 +24,10 @@ The losses, per example:
     NLL                 E⁺ + log Σ_y e^{−E(x, y)}                                   margin > 0                (11)
     MEE                 1 − e^{−E⁺} / Σ_y e^{−E(x, y)}                              margin > 0                (12)
 
-*Collapse*: where the energies can all be made equal (a flat surface, say 0), losses (3), (4) and (7) are at their minimum,
-and (1) decides nothing. The others there have a gradient that parts E⁺ from E⁻ (they have a *margin*). Only a loss with a
-bound is a certificate: if (5) is below m, or (6) below log 2, or (8) below ½, or (11) below log 2, then E⁺ < E⁻, and the
-decision is right: with less than log 2 of (11), the right answer has more than half of the probability.
+*Collapse*: where the energies can all be made equal (a flat surface, say 0), losses (3), (4) and (7) are at their
+minimum, and (1) decides nothing. The others there have a gradient that parts E⁺ from E⁻ (they have a *margin*). Only a
+loss with a bound is a certificate: if (5) is below m, or (6) below log 2, or (8) below ½, or (11) below log 2, then E⁺
+< E⁻, and the decision is right: with less than log 2 of (11), the right answer has more than half of the probability.
 """
 import dataclasses
 import math
@@ -75,8 +75,8 @@ def offending(energies, labels):
 
 def _column(energies, labels):
     if energies.ndim != 2 or energies.shape[1] < 2 or labels.shape != energies.shape[:1]:
-        raise ValueError(f"EnergyLoss: wants energies (N, K) with K ≥ 2 answers and labels (N,), got {energies.shape} and "
-                         f"{labels.shape}")
+        raise ValueError(f"EnergyLoss: wants energies (N, K) with K ≥ 2 answers and labels (N,), got {energies.shape} "
+                         f"and {labels.shape}")
     return mg.expand_dims(labels, 1)
 
 

@@ -13,9 +13,10 @@ press the energy down on data, lift it where the model itself puts its draws x�
 
     x ← x − ½ a ∇E_θ(x) + b ξ,    ξ ~ N(0, I),                                                                (3)
 
-a sampler of p_θ for a = b² and small a. Few steps from noise do not get there, so a *replay buffer* keeps where earlier chains
-ended: new ones start there, and a small fraction afresh. In practice a is far larger than b², which samples at a low temperature
-(b²/a); the paper's E is scaled accordingly. Against energies that drift off together both are held near 0:
+a sampler of p_θ for a = b² and small a. Few steps from noise do not get there, so a *replay buffer* keeps where earlier
+chains ended: new ones start there, and a small fraction afresh. In practice a is far larger than b², which samples at a
+low temperature (b²/a); the paper's E is scaled accordingly. Against energies that drift off together both are held near
+0:
 
     L = mean E(x) − mean E(x⁻) + λ (mean E(x)² + mean E(x⁻)²).                                                (4)
 
@@ -61,7 +62,8 @@ class DeepEBM(GenerativeModel):
         event_shape: of one example.
         steps, step_size, noise: of Eq. (3): how many, a, and b.
         replay: size of the buffer. fresh: the fraction of chains that start at noise. regularise: λ of Eq. (4).
-        bounds: (low, high), to which states are clipped and between which chains start, or None: N(0, I) and no clipping.
+        bounds: (low, high), to which states are clipped and between which chains start, or None: N(0, I) and no
+            clipping.
         data_noise: standard deviation of what is added to the data.
         clip: no entry of ∇E counts for more than this in Eq. (3).
     """
@@ -98,18 +100,21 @@ class DeepEBM(GenerativeModel):
                 x.requires_grad = True
                 g = mg.grad(mg.sum(self.energy(x)), x)
             g = g if self.clip is None else mg.clip(g, -self.clip, self.clip)
-            x = x.detach() - 0.5 * self.step_size * g + self.noise * rng.standard_normal(x.shape, dtype=x.dtype)  # Eq. (3)
+            xi = rng.standard_normal(x.shape, dtype=x.dtype)
+            x = x.detach() - 0.5 * self.step_size * g + self.noise * xi                                     # Eq. (3)
             if self.bounds:
                 x = mg.clip(x, *self.bounds)
             if keep is not None:
                 keep.append(x)
         if not mg.all(mg.isfinite(x)):
-            raise FloatingPointError(f"DeepEBM: {int(mg.sum(~mg.isfinite(x)).item())} entries of the Langevin chains are not "
-                                     f"finite after {steps} steps of size {self.step_size}; take a smaller step_size")
+            raise FloatingPointError(f"DeepEBM: {int(mg.sum(~mg.isfinite(x)).item())} entries of the Langevin chains "
+                                     f"are not finite after {steps} steps of size {self.step_size}; take a smaller "
+                                     "step_size")
         return x.detach()
 
     def sample(self, n, *, rng, labels=None, steps=None):
-        """n states (n, *event_shape) of chains from the replay buffer, ``steps`` further on (by default, as in training)."""
+        """n states (n, *event_shape) of chains from the replay buffer, ``steps`` further on (by default, as in
+        training)."""
         if labels is not None:
             raise ValueError(f"DeepEBM: this model knows no labels, got {len(labels)} of them")
         rng = as_generator(rng)
@@ -151,13 +156,15 @@ class DeepEBM(GenerativeModel):
         return x
 
     def terms(self, x, *, rng):
-        """{"loss"}: Eq. (4); "data" and "model": the mean energies, which should stay close; "gap", their difference."""
+        """{"loss"}: Eq. (4); "data" and "model": the mean energies, which should stay close; "gap", their
+        difference."""
         rng = as_generator(rng)
         x = x + self.data_noise * rng.standard_normal(x.shape, dtype=x.dtype)
         fake = self.negatives(len(x), rng=rng)
         E = self.energy(mg.concatenate([x, fake]))                             # one pass for both
         data, model = E[:len(x)], E[len(x):]
-        loss = mg.mean(data) - mg.mean(model) + self.regularise * (mg.mean(data ** 2) + mg.mean(model ** 2))    # Eq. (4)
+        size = mg.mean(data ** 2) + mg.mean(model ** 2)
+        loss = mg.mean(data) - mg.mean(model) + self.regularise * size                                      # Eq. (4)
         return {"loss": loss, "data": mg.mean(data), "model": mg.mean(model), "gap": mg.mean(data) - mg.mean(model)}
 
     def objectives(self):

@@ -2,8 +2,8 @@ r"""The energy-based GAN.
 
 J. Zhao, M. Mathieu and Y. LeCun, "Energy-based Generative Adversarial Network", 2016, arXiv:1609.03126.
 
-The discriminator is an energy: low on data, high elsewhere. Here it is the error of an autoencoder, which has a reason to be low
-where examples are: it is trained to reconstruct them,
+The discriminator is an energy: low on data, high elsewhere. Here it is the error of an autoencoder, which has a reason
+to be low where examples are: it is trained to reconstruct them,
 
     E(x) = ‖dec(enc(x)) − x‖²/D.                                                                              (1)
 
@@ -11,8 +11,8 @@ It lifts fakes only up to a margin m, above which they are bad enough; the gener
 
     L_D = E(x) + max(0, m − E(G(z))),    L_G = E(G(z)).                                                       (2)
 
-At an equilibrium p_G = p_data, and mean L_D = m (ibid., theorem 1). Against a generator that makes one thing only, the codes
-S = enc(G(z)) of a batch are pulled apart (the *pulling-away* term):
+At an equilibrium p_G = p_data, and mean L_D = m (ibid., theorem 1). Against a generator that makes one thing only, the
+codes S = enc(G(z)) of a batch are pulled apart (the *pulling-away* term):
 
     PT(S) = 1/(N (N − 1)) Σ_{i≠j} (S_i·S_j / ‖S_i‖‖S_j‖)²,    added to L_G with a small weight.                (3)
 
@@ -38,8 +38,8 @@ class EBGAN(GenerativeModel):
         generator: Module (N, latents) → (N, *event). autoencoder: with ``encode`` and ``decode`` like `Autoencoder`'s.
     """
 
-    def __init__(self, event_shape=(28, 28, 1), latents=32, codes=32, hidden=(400,), margin=0.1, pull=0.1, squash=True, *,
-                 generator=None, autoencoder=None, rng=0):
+    def __init__(self, event_shape=(28, 28, 1), latents=32, codes=32, hidden=(400,), margin=0.1, pull=0.1, squash=True,
+                 *, generator=None, autoencoder=None, rng=0):
         if not margin > 0 or pull < 0:
             raise ValueError(f"EBGAN: wants margin > 0 and pull ≥ 0, got {margin} and {pull}")
         rng = as_generator(rng)

@@ -15,7 +15,8 @@ So p_θ is fitted by logistic regression,
     L = −E_{x~data}[log σ(G(x))] − ν E_{x~q}[log σ(−G(x))].                                                   (3)
 
 For each x the best G is log(p_data/ν q), so at the optimum p_θ = p_data, *normalised*, and c = log Z. As ν grows the
-estimate becomes that of maximum likelihood. Noise that is never near the data makes (3) easy, and then it teaches nothing.
+estimate becomes that of maximum likelihood. Noise that is never near the data makes (3) easy, and then it teaches
+nothing.
 """
 import math
 
@@ -40,7 +41,7 @@ class NCE(GenerativeModel):
         if ratio < 1:
             raise ValueError(f"NCE: wants at least one draw of noise for each example, got ratio={ratio}")
         self.net, self.ratio = net, ratio
-        self.noise, self.log_Z = lambda: noise, nn.Parameter(mg.zeros(()))           # a function: the noise is not trained
+        self.noise, self.log_Z = lambda: noise, nn.Parameter(mg.zeros(()))      # a function: the noise is not trained
 
     def energy(self, x):
         """E(x) in nats, (N,)."""
@@ -55,7 +56,8 @@ class NCE(GenerativeModel):
         return self.log_prob(x) - self.noise().log_prob(x) - math.log(self.ratio)
 
     def terms(self, x, *, rng, fake=None):
-        """{"loss", "accuracy", "log_Z"}: Eq. (3), how often G has the right sign, and c. ``fake`` replaces the noise."""
+        """{"loss", "accuracy", "log_Z"}: Eq. (3), how often G has the right sign, and c. ``fake`` replaces the
+        noise."""
         fake = self.noise().sample(len(x) * self.ratio, rng=as_generator(rng)).detach() if fake is None else fake
         G_data, G_noise = self.logit(x), self.logit(fake)
         loss = mg.mean(mg.softplus(-G_data)) + self.ratio * mg.mean(mg.softplus(G_noise))                   # Eq. (3)
@@ -68,7 +70,8 @@ class NCE(GenerativeModel):
                           lambda batch, rng: self.terms(batch["x"], rng=rng))]
 
     def sample(self, n, *, rng, labels=None):
-        """n draws (n, *event) by importance resampling: 50 n draws of the noise, of which n are kept by their weights."""
+        """n draws (n, *event) by importance resampling: 50 n draws of the noise, of which n are kept by their
+        weights."""
         if labels is not None:
             raise ValueError(f"NCE: this model knows no labels, got {len(labels)} of them")
         rng = as_generator(rng)

@@ -1,7 +1,8 @@
 r"""The restricted Boltzmann machine.
 
-P. Smolensky, 1986; G. Hinton, "Training products of experts by minimizing contrastive divergence", 2002; T. Tieleman, 2008
-(persistent chains); R. Salakhutdinov and I. Murray, "On the quantitative analysis of deep belief networks", 2008 (AIS).
+P. Smolensky, 1986; G. Hinton, "Training products of experts by minimizing contrastive divergence", 2002; T. Tieleman,
+2008 (persistent chains); R. Salakhutdinov and I. Murray, "On the quantitative analysis of deep belief networks", 2008
+(AIS).
 
 **Energy** of visible units v ∈ {0, 1}^D and hidden units h ∈ {0, 1}^H, with no connection within a layer:
 
@@ -19,9 +20,9 @@ and the hidden units can be summed out of p(v) = e^{−F(v)}/Z, with ζ(a) = log
 
     ∂ log p(v)/∂θ = −∂F(v)/∂θ + E_{v′~p}[∂F(v′)/∂θ]:                                                          (4)
 
-lower the free energy of data, raise that of the model's own draws. Those are made by Gibbs sampling, v → h → v → …, with
-(2). *Contrastive divergence*, CD-k, starts at the data and stops after k steps; it tends to (4) as k grows. *Persistent* CD goes
-on from where the chains were after the last update. Either way the loss
+lower the free energy of data, raise that of the model's own draws. Those are made by Gibbs sampling, v → h → v → …,
+with (2). *Contrastive divergence*, CD-k, starts at the data and stops after k steps; it tends to (4) as k grows.
+*Persistent* CD goes on from where the chains were after the last update. Either way the loss
 
     L = mean F(v_data) − mean F(v_model),    v_model held fixed,                                              (5)
 
@@ -128,7 +129,8 @@ class RBM(GenerativeModel):
 
     def objectives(self):
         """One: Eq. (5)."""
-        return [Objective("contrastive divergence", self.parameters(), lambda batch, rng: self.terms(batch["x"], rng=rng))]
+        return [Objective("contrastive divergence", self.parameters(),
+                          lambda batch, rng: self.terms(batch["x"], rng=rng))]
 
     # ---- draws ---------------------------------------------------------------------------------------------------
     def gibbs(self, v, steps, *, rng, known=None):
@@ -154,7 +156,8 @@ class RBM(GenerativeModel):
             return mg.reshape(self.gibbs(start, steps, rng=rng), (n, *self.event_shape))
 
     def complete(self, x, known, *, rng, steps=200):
-        """x (N, *event) with what is not ``known`` (*event, bool) filled in, by Gibbs steps with the rest held fixed."""
+        """x (N, *event) with what is not ``known`` (*event, bool) filled in, by Gibbs steps with the rest held
+        fixed."""
         v, known = self._rows(x), mg.reshape(known, (-1,))
         with mg.no_grad():
             rng = as_generator(rng)
@@ -166,11 +169,12 @@ class RBM(GenerativeModel):
 
     # ---- likelihood ----------------------------------------------------------------------------------------------
     def log_Z(self):
-        """Exact log Z, a Tensor through which gradients flow. Eq. (6). Raises ValueError if both layers are too large."""
+        """Exact log Z, a Tensor through which gradients flow. Eq. (6). Raises ValueError if both layers are too
+        large."""
         D, H = self.weight.shape
         if min(D, H) > MOST_STATES:
-            raise ValueError(f"log_Z: {D} visible and {H} hidden units are too many to sum over (one layer must have at most "
-                             f"{MOST_STATES}); estimate it with ais()")
+            raise ValueError(f"log_Z: {D} visible and {H} hidden units are too many to sum over (one layer must have at "
+                             f"most {MOST_STATES}); estimate it with ais()")
         if H <= D:
             h = _all_states(H, self.weight.dtype)
             return mg.logsumexp(mg.matmul(h, self.hidden_bias) + self._sum_over_visible(mg.matmul(h, self.weight.T)))
@@ -213,8 +217,8 @@ class RBM(GenerativeModel):
         """(N, *event) or (N, D) → (N, D)."""
         D = math.prod(self.event_shape)
         if x.shape[1:] not in (self.event_shape, (D,)):
-            raise ValueError(f"{type(self).__name__}: wants visible units (N, {', '.join(map(str, self.event_shape))}), got "
-                             f"shape {x.shape}")
+            raise ValueError(f"{type(self).__name__}: wants visible units (N, {', '.join(map(str, self.event_shape))}), "
+                             f"got shape {x.shape}")
         return mg.reshape(x, (len(x), D))
 
 
@@ -253,7 +257,8 @@ class GaussianRBM(RBM):
 
 def paper_betas():
     """The β of Salakhutdinov and Murray (2008): 500 steps to 0.5, 4,000 to 0.9, 10,000 to 1."""
-    return np.concatenate([np.linspace(0, 0.5, 501)[:-1], np.linspace(0.5, 0.9, 4001)[:-1], np.linspace(0.9, 1, 10_001)])
+    return np.concatenate([np.linspace(0, 0.5, 501)[:-1], np.linspace(0.5, 0.9, 4001)[:-1],
+                           np.linspace(0.9, 1, 10_001)])
 
 
 def _all_states(n, dtype):

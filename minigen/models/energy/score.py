@@ -1,13 +1,14 @@
 r"""Score matching: fitting an unnormalised density by its slope.
 
-A. Hyvärinen, "Estimation of Non-Normalized Statistical Models by Score Matching", 2005; P. Vincent, 2011 (denoising); Y. Song,
-S. Garg, J. Shi and S. Ermon, "Sliced Score Matching", 2019, arXiv:1905.07088.
+A. Hyvärinen, "Estimation of Non-Normalized Statistical Models by Score Matching", 2005; P. Vincent, 2011 (denoising);
+Y. Song, S. Garg, J. Shi and S. Ermon, "Sliced Score Matching", 2019, arXiv:1905.07088.
 
 The *score* s(x) = ∇_x log p(x) does not know Z. One would fit a network by
 
     J = E_p ½ ‖s_θ(x) − ∇ log p(x)‖²,                                                                         (1)
 
-if ∇ log p were known. Expand the square; by parts, E_p[s_θ · ∇ log p] = ∫ s_θ · ∇p = −E_p[tr ∂s_θ/∂x], so up to a constant
+if ∇ log p were known. Expand the square; by parts, E_p[s_θ · ∇ log p] = ∫ s_θ · ∇p = −E_p[tr ∂s_θ/∂x], so up to a
+constant
 
     exact:       J = E_p[½ ‖s_θ(x)‖² + tr ∂s_θ/∂x],                                                           (2)
 
@@ -51,8 +52,8 @@ class ScoreModel(GenerativeModel):
         """s_θ(x), of x's shape (N, *event)."""
         s = self.net(x)
         if x.shape[1:] != self.event_shape or s.shape != x.shape:
-            raise ValueError(f"ScoreModel: wants x (N, {', '.join(map(str, self.event_shape))}) and a network that keeps its "
-                             f"shape, got {x.shape} and {s.shape}")
+            raise ValueError(f"ScoreModel: wants x (N, {', '.join(map(str, self.event_shape))}) and a network that "
+                             f"keeps its shape, got {x.shape} and {s.shape}")
         return s
 
     def terms(self, x, *, rng, noise=None):
@@ -61,9 +62,10 @@ class ScoreModel(GenerativeModel):
             rng = as_generator(rng)
             noise = rng.standard_normal(x.shape, dtype=x.dtype)
             if self.method == "sliced":
-                noise = mg.sign(noise)                                                     # ±1: E[v vᵀ] = I, and least variance
+                noise = mg.sign(noise)                                          # ±1: E[v vᵀ] = I, and least variance
         if self.method == "denoising":
-            return {"loss": mg.mean(_half_square(self.score(x + self.noise * noise) + noise * (1 / self.noise)))}    # Eq. (4)
+            miss = self.score(x + self.noise * noise) + noise * (1 / self.noise)
+            return {"loss": mg.mean(_half_square(miss))}                                                # Eq. (4)
         x = x.detach()
         x.requires_grad = True
         s = self.score(x)
@@ -88,7 +90,8 @@ class ScoreModel(GenerativeModel):
 
 
 def energy_score(energy):
-    """The score −∇E of an energy, a function (N, *event) → (N,), as a function with which J can be differentiated again."""
+    """The score −∇E of an energy, a function (N, *event) → (N,), as a function with which J can be differentiated
+    again."""
     def score(x):
         with mg.enable_grad():
             x = x if x.requires_grad else _leaf(x)

@@ -1,4 +1,5 @@
-"""Autoencoders and latent-variable models, one system a file; `variational` fits an approximate posterior to any joint."""
+"""Autoencoders and latent-variable models, one system a file; `variational` fits an approximate posterior to any
+joint."""
 from minigen.models.latent.aae import AdversarialAutoencoder
 from minigen.models.latent.autoencoder import Autoencoder, DenoisingAutoencoder
 from minigen.models.latent.beta_vae import BetaVAE

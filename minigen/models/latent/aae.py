@@ -2,13 +2,13 @@ r"""The adversarial autoencoder: a prior imposed by a discriminator.
 
 A. Makhzani, J. Shlens, N. Jaitly, I. Goodfellow and B. Frey, "Adversarial Autoencoders", 2015, arXiv:1511.05644.
 
-A `vae` draws each q(z|x) to the prior by a divergence, which needs both densities. What sampling wants is less, that the
-*aggregate* of all codes
+A `vae` draws each q(z|x) to the prior by a divergence, which needs both densities. What sampling wants is less, that
+the *aggregate* of all codes
 
     q(z) = E_{x~data}[q(z|x)]                                                                                 (1)
 
-is the prior p(z). An adversary can tell how far apart two distributions are from their draws alone. So with a deterministic
-encoder f and decoder g there are three objectives in each step:
+is the prior p(z). An adversary can tell how far apart two distributions are from their draws alone. So with a
+deterministic encoder f and decoder g there are three objectives in each step:
 
     reconstruction    min_{f, g} E[½ ‖g(f(x)) − x‖²]                                                          (2)
     discriminator     min_a E_{z~p}[−log σ(a(z))] + E_x[−log σ(−a(f(x)))]                                     (3)

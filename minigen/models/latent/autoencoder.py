@@ -1,15 +1,15 @@
 r"""The autoencoder, and the denoising autoencoder.
 
-D. Rumelhart, G. Hinton and R. Williams, 1986; P. Baldi and K. Hornik, 1989 (linear); P. Vincent, H. Larochelle, Y. Bengio
-and P.-A. Manzagol, "Extracting and composing robust features with denoising autoencoders", 2008; P. Vincent, "A
+D. Rumelhart, G. Hinton and R. Williams, 1986; P. Baldi and K. Hornik, 1989 (linear); P. Vincent, H. Larochelle, Y.
+Bengio and P.-A. Manzagol, "Extracting and composing robust features with denoising autoencoders", 2008; P. Vincent, "A
 connection between score matching and denoising autoencoders", 2011.
 
 **Autoencoder.** An encoder squeezes x into K < D numbers, a decoder makes x of them again:
 
     z = f(x),    r(x) = g(z),    L = E[½ ‖r(x) − x‖²].                                                        (1)
 
-If f and g are linear (with offsets), the optimum of (1) is the projection onto the K principal directions: g ∘ f spans the
-same subspace as PCA, though its basis need not be PCA's.
+If f and g are linear (with offsets), the optimum of (1) is the projection onto the K principal directions: g ∘ f spans
+the same subspace as PCA, though its basis need not be PCA's.
 
 It is not yet a generative model: nothing says where in z-space to draw from. (`vae` says so by a prior, `aae` too.)
 
@@ -18,14 +18,13 @@ It is not yet a generative model: nothing says where in z-space to draw from. (`
     x̃ = x + σ ε,  ε ~ N(0, I)    (or x̃ = x with a fraction of its entries set to 0),                          (2)
     L = E[½ ‖r(x̃) − x‖²].                                                                                    (3)
 
-The best r is r*(x̃) = E[x|x̃]. For the Gaussian noise of (2), with p_σ(x̃) = ∫ p(x) N(x̃; x, σ² I) dx the density of spoilt
-data, differentiate under the integral (M. Tweedie; H. Robbins, 1956):
+The best r is r*(x̃) = E[x|x̃]. For the Gaussian noise of (2), with p_σ(x̃) = ∫ p(x) N(x̃; x, σ² I) dx the density of
+spoilt data, differentiate under the integral (M. Tweedie; H. Robbins, 1956):
 
     r*(x̃) − x̃ = σ² ∇ log p_σ(x̃).                                                                             (4)
 
-So a denoiser is an estimate of the *score*, and points back to the data: the root of score matching and of diffusion. For
-x ~ N(μ, s² I), (4) is (μ − x̃) σ²/(s² + σ²).
-"""
+So a denoiser is an estimate of the *score*, and points back to the data: the root of score matching and of diffusion.
+For x ~ N(μ, s² I), (4) is (μ − x̃) σ²/(s² + σ²). """
 import math
 
 import minigen as mg
@@ -56,8 +55,8 @@ class Autoencoder(GenerativeModel):
     def encode(self, x):
         """f(x): (N, *event) → (N, K)."""
         if x.shape[1:] != self.event_shape:
-            raise ValueError(f"{type(self).__name__}: wants examples (N, {', '.join(map(str, self.event_shape))}), got shape "
-                             f"{x.shape}")
+            raise ValueError(f"{type(self).__name__}: wants examples (N, {', '.join(map(str, self.event_shape))}), got "
+                             f"shape {x.shape}")
         return self.encoder(mg.reshape(x, (len(x), -1)))
 
     def decode(self, z):
@@ -115,8 +114,8 @@ class DenoisingAutoencoder(Autoencoder):
     def score(self, x):
         """The estimate of ∇log p_σ(x), of x's shape, where the noise is Gaussian. Eq. (4)."""
         if self.masked:
-            raise ValueError("DenoisingAutoencoder.score: Eq. (4) holds for Gaussian noise, and this one masks; build it with "
-                             "masked=0")
+            raise ValueError("DenoisingAutoencoder.score: Eq. (4) holds for Gaussian noise, and this one masks; build "
+                             "it with masked=0")
         return (self.reconstruct(x) - x) * (1 / self.noise ** 2)
 
 

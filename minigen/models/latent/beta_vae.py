@@ -1,21 +1,21 @@
 r"""The β-VAE, and free bits: what the two parts of the bound are traded for.
 
-I. Higgins et al., "β-VAE", ICLR 2017; A. Alemi et al., "Fixing a Broken ELBO", 2017, arXiv:1711.00464; D. Kingma et al.,
-"Improved Variational Inference with Inverse Autoregressive Flow", 2016, arXiv:1606.04934, appendix C.8 (free bits); S.
-Bowman et al., 2015, arXiv:1511.06349 (annealing).
+I. Higgins et al., "β-VAE", ICLR 2017; A. Alemi et al., "Fixing a Broken ELBO", 2017, arXiv:1711.00464; D. Kingma et
+al., "Improved Variational Inference with Inverse Autoregressive Flow", 2016, arXiv:1606.04934, appendix C.8 (free
+bits); S. Bowman et al., 2015, arXiv:1511.06349 (annealing).
 
-The ELBO of `vae` is −(D + R): the *distortion* D = −E_q log p(x|z) and the *rate* R = KL(q(z|x)‖p(z)), both in nats. The
-same networks can minimise
+The ELBO of `vae` is −(D + R): the *distortion* D = −E_q log p(x|z) and the *rate* R = KL(q(z|x)‖p(z)), both in nats.
+The same networks can minimise
 
     D + β R.                                                                                                  (1)
 
 β = 1 is the VAE. A large β buys a short code with blurred images; a small one, sharp images with codes that the prior
-does not know how to draw. As β varies, (R, D) traces the *rate–distortion curve* of the model; −dD/dR = β on it, and the
-ELBO is best where its slope is −1.
+does not know how to draw. As β varies, (R, D) traces the *rate–distortion curve* of the model; −dD/dR = β on it, and
+the ELBO is best where its slope is −1.
 
-**Posterior collapse.** A decoder that does well without z, or an optimiser that lowers R before z is of use, ends at q(z|x) =
-p(z), R = 0: the latent says nothing. One sees it in R, latent by latent: `active_units`. Two remedies: raise β slowly from 0
-(`schedules` serves, as β may be a function of the step), or make the first λ nats of each latent free:
+**Posterior collapse.** A decoder that does well without z, or an optimiser that lowers R before z is of use, ends at
+q(z|x) = p(z), R = 0: the latent says nothing. One sees it in R, latent by latent: `active_units`. Two remedies: raise β
+slowly from 0 (`schedules` serves, as β may be a function of the step), or make the first λ nats of each latent free:
 
     D + β Σ_k max(λ, E_batch[R_k]),                                                                            (2)
 
@@ -51,7 +51,8 @@ class BetaVAE(VAE):
         return kl_divergence(Normal(q.mean, q.log_std, 0), Normal(zero, zero, 0))
 
     def active_units(self, x, threshold=0.01):
-        """How many latents carry more than ``threshold`` nats on average over x; none are left where q has collapsed."""
+        """How many latents carry more than ``threshold`` nats on average over x; none are left where q has
+        collapsed."""
         with mg.no_grad():
             return int(mg.sum(mg.mean(self.rates(x), axis=0) > threshold).item())
 

@@ -11,9 +11,8 @@ and the bound is that of `vae`, on the conditional likelihood:
     log p(x|y) = E_q[log p(x|z, y)] − KL(q(z|x, y) ‖ p(z|y)) + KL(q(z|x, y) ‖ p(z|x, y))                       (2)
                ≥ E_q[log p(x|z, y)] − KL(q(z|x, y) ‖ p(z|y)).                                                 (3)
 
-The gap in (3) is the last divergence of (2). Since the label says which digit it is, z is left with *how* it is written:
-the same z under other labels gives other digits in one hand.
-"""
+The gap in (3) is the last divergence of (2). Since the label says which digit it is, z is left with *how* it is
+written: the same z under other labels gives other digits in one hand. """
 import math
 
 import minigen as mg
@@ -45,8 +44,8 @@ class ConditionalVAE(GenerativeModel):
     def posterior(self, x, labels):
         """q(z|x, y), a Normal over (N, K)."""
         if x.shape[1:] != self.event_shape:
-            raise ValueError(f"ConditionalVAE: wants observations (N, {', '.join(map(str, self.event_shape))}), got shape "
-                             f"{x.shape}")
+            raise ValueError(f"ConditionalVAE: wants observations (N, {', '.join(map(str, self.event_shape))}), got "
+                             f"shape {x.shape}")
         e_y = self._one_hot(labels, len(x), x.dtype)
         return self._normal(self.encoder(mg.concatenate([mg.reshape(x, (len(x), -1)), e_y], axis=1)))
 
@@ -54,7 +53,8 @@ class ConditionalVAE(GenerativeModel):
         """p(z|y), a Normal over (N, K)."""
         e_y = self._one_hot(labels, len(labels), self.encoder[0].weight.dtype)
         table = self.prior_table
-        return self._normal(mg.zeros((len(labels), 2 * self.latents), dtype=e_y.dtype) if table is None else mg.matmul(e_y, table))
+        standard = mg.zeros((len(labels), 2 * self.latents), dtype=e_y.dtype)
+        return self._normal(standard if table is None else mg.matmul(e_y, table))
 
     def likelihood_of(self, z, labels):
         """p(x|z, y), a Bernoulli over flattened observations (N, D), for z (N, K)."""
@@ -69,8 +69,8 @@ class ConditionalVAE(GenerativeModel):
             got = "none" if labels is None else f"shape {labels.shape}"
             raise ValueError(f"ConditionalVAE: wants a label for each of {n} examples, got {got}")
         if n and not (0 <= labels.min().item() and labels.max().item() < self.classes):
-            raise ValueError(f"ConditionalVAE: labels lie in 0 … {self.classes - 1}, got some from {labels.min().item()} to "
-                             f"{labels.max().item()}")
+            raise ValueError(f"ConditionalVAE: labels lie in 0 … {self.classes - 1}, got some from "
+                             f"{labels.min().item()} to {labels.max().item()}")
         return mg.one_hot(labels, self.classes).astype(dtype)
 
     # ---- the bound -----------------------------------------------------------------------------------------------
@@ -112,7 +112,8 @@ class ConditionalVAE(GenerativeModel):
             return mg.reshape(self.likelihood_of(z, labels).mean, (len(z), *self.event_shape))
 
     def sample(self, n, *, rng, labels=None):
-        """n observations (n, *event_shape), E[x|z, y] for z ~ p(z|y), of the labels (n,) or of labels drawn uniformly."""
+        """n observations (n, *event_shape), E[x|z, y] for z ~ p(z|y), of the labels (n,) or of labels drawn
+        uniformly."""
         rng = as_generator(rng)
         with mg.no_grad():
             labels = rng.integers(self.classes, size=(n,)) if labels is None else labels

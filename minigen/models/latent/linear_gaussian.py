@@ -17,8 +17,8 @@ inverting a D × D matrix,
 
     W = (Σ_n x̃_n m_nᵀ) C⁻¹,    Ψ = diag(1/N Σ_n x̃_n x̃_nᵀ − W · 1/N Σ_n m_n x̃_nᵀ).                             (5)
 
-**Probabilistic PCA** has Ψ = σ² I. Then the optimum is known: with eigenvalues λ_1 ≥ λ_2 ≥ … of the data's covariance and
-eigenvectors U,
+**Probabilistic PCA** has Ψ = σ² I. Then the optimum is known: with eigenvalues λ_1 ≥ λ_2 ≥ … of the data's covariance
+and eigenvectors U,
 
     σ² = mean of λ_{K+1} … λ_D,    W = U_K (Λ_K − σ² I)^{1/2} R    for any rotation R;                         (6)
 
@@ -142,8 +142,8 @@ class FactorAnalysis(GenerativeModel):
 
     def _rows(self, x):
         if x.shape[1:] not in (self.event_shape, (math.prod(self.event_shape),)):
-            raise ValueError(f"{type(self).__name__}: wants examples (N, {', '.join(map(str, self.event_shape))}), got shape "
-                             f"{x.shape}")
+            raise ValueError(f"{type(self).__name__}: wants examples (N, {', '.join(map(str, self.event_shape))}), got "
+                             f"shape {x.shape}")
         return mg.reshape(x, (len(x), -1))
 
 

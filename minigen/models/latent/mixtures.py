@@ -6,7 +6,8 @@ A latent class k ∈ {1 … K} chooses where x comes from:
 
     p(x) = Σ_k w_k p_k(x).                                                                                    (1)
 
-Were the classes known, fitting would be counting. They are not; but for any guess r_nk of them, Jensen's inequality gives
+Were the classes known, fitting would be counting. They are not; but for any guess r_nk of them, Jensen's inequality
+gives
 
     Σ_n log p(x_n) ≥ Σ_n Σ_k r_nk [log w_k p_k(x_n) − log r_nk],    with equality for r_nk = p(k|x_n).         (2)
 
@@ -18,8 +19,9 @@ EM raises the right side by turns. *E-step*: make it tight, with the *responsibi
 
     w_k = N_k/N,    μ_k = Σ_n r_nk x_n / N_k,    Σ_k = Σ_n r_nk (x_n − μ_k)(x_n − μ_k)ᵀ / N_k.                (4)
 
-So the likelihood never falls. At a fixed point (2) touches log p(x) with equal slope: EM stops just where gradient ascent on
-(1) would. A Gaussian that shrinks onto one point has no bound, so Σ_k gets ``floor`` · I added; for Bernoullis the mean is
+So the likelihood never falls. At a fixed point (2) touches log p(x) with equal slope: EM stops just where gradient
+ascent on (1) would. A Gaussian that shrinks onto one point has no bound, so Σ_k gets ``floor`` · I added; for
+Bernoullis the mean is
 
     μ_kd = (Σ_n r_nk x_nd + a) / (N_k + 2a),                                                                  (5)
 
@@ -68,7 +70,8 @@ class _MixtureModel(GenerativeModel):
         return trace
 
     def score(self, x):
-        """What a step of `fit` never lowers: the mean log-likelihood in nats (with the prior's part, if there is one)."""
+        """What a step of `fit` never lowers: the mean log-likelihood in nats (with the prior's part, if there is
+        one)."""
         return mg.mean(self.log_prob(x)).item()
 
     def objectives(self):
@@ -93,8 +96,8 @@ class _MixtureModel(GenerativeModel):
 
     def _rows(self, x):
         if x.shape[1:] not in (self.event_shape, (math.prod(self.event_shape),)):
-            raise ValueError(f"{type(self).__name__}: wants examples (N, {', '.join(map(str, self.event_shape))}), got shape "
-                             f"{x.shape}")
+            raise ValueError(f"{type(self).__name__}: wants examples (N, {', '.join(map(str, self.event_shape))}), got "
+                             f"shape {x.shape}")
         return mg.reshape(x, (len(x), -1))
 
 
@@ -127,7 +130,8 @@ class GaussianMixtureModel(_MixtureModel):
         return Normal(self.mean, self.log_std)
 
     def spread(self, x, *, rng):
-        """Start at K data points far from each other: each is drawn with probability ∝ the squared distance to the nearest
+        """Start at K data points far from each other: each is drawn with probability ∝ the squared distance to the
+        nearest
         so far (k-means++; D. Arthur and S. Vassilvitskii, 2007); every variance is the data's. Returns self."""
         x, rng = self._rows(x), as_generator(rng)
         with mg.no_grad():

@@ -37,14 +37,17 @@ ESTIMATORS = ("reparameterised", "score", "score with baseline")
 
 
 class MeanField(Module):
-    """Eq. (2) on D dimensions, starting at N(mean, e^{2 log_std} I)."""
+    """Eq. (2) on D dimensions, starting at N(mean, e^{2 log_std} I).
+
+    D may be a shape, such as (N, K) for the latents of N examples, each with a q of its own: one event, of N K entries.
+    """
 
     def __init__(self, D, mean=0.0, log_std=-1.0):
         self.mean, self.log_std = Parameter(mg.full(D, mean)), Parameter(mg.full(D, log_std))
 
     def forward(self):
         """q, a Distribution over vectors (D,)."""
-        return Normal(self.mean, self.log_std)
+        return Normal(self.mean, self.log_std, event_ndim=self.mean.ndim)
 
 
 class FullRank(Module):
@@ -68,24 +71,30 @@ class VariationalInference(GenerativeModel):
 
     Args:
         log_joint: function z (S, D) -> log p(x, z) (S,), in nats, with x fixed inside it. Normalised, the bound is one
-            on log p(x); else it is one up to the same constant.
+            on log p(x); else it is one up to the same constant. For N examples at once z is (S, N, K), and the sum over
+            them is wanted.
         family: Module whose call gives q, a Distribution: `MeanField`, `FullRank`, or your own.
         estimator: one of `ESTIMATORS`: Eq. (4), or Eq. (5) without or with the baseline of Eq. (6).
         draws: S for each step.
 
-    Raises ValueError for another estimator, for draws that cannot be differentiated where that is wanted, or for a baseline
-    from a single draw.
+    Raises ValueError for another estimator, for a family that gives a batch, for draws that cannot be differentiated
+    where that is wanted, or for a baseline from a single draw.
     """
 
     def __init__(self, log_joint, family, estimator="reparameterised", draws=8):
         q = family()
         if estimator not in ESTIMATORS:
-            raise ValueError(f"VariationalInference: estimator {estimator!r} is none of {', '.join(map(repr, ESTIMATORS))}")
+            raise ValueError(f"VariationalInference: estimator {estimator!r} is none of "
+                             f"{', '.join(map(repr, ESTIMATORS))}")
+        if q.batch_shape:
+            raise ValueError(f"VariationalInference: wants one q over all of z, got the batch {q!r}; wrap it in "
+                             "Independent, or raise its event_ndim")
         if estimator == "reparameterised" and not q.reparameterised:
-            raise ValueError(f"VariationalInference: draws of {q!r} are no smooth function of its parameters; use the score "
-                             "estimator")
+            raise ValueError(f"VariationalInference: draws of {q!r} are no smooth function of its parameters; use the "
+                             "score estimator")
         if estimator == "score with baseline" and draws < 2:
-            raise ValueError(f"VariationalInference: the baseline of one draw is the mean of the others; got draws={draws}")
+            raise ValueError("VariationalInference: the baseline of one draw is the mean of the others; got "
+                             f"draws={draws}")
         self.log_joint, self.family, self.estimator, self.draws = log_joint, family, estimator, draws
 
     def terms(self, *, rng, eps=None):
@@ -93,7 +102,7 @@ class VariationalInference(GenerativeModel):
         q = self.family()
         if self.estimator == "reparameterised":
             z = q.sample(self.draws, rng=rng, eps=eps)
-            elbo = mg.mean(self.log_joint(z)) + _sum(q.entropy())                                           # Eq. (4)
+            elbo = mg.mean(self.log_joint(z)) + q.entropy()                                                 # Eq. (4)
             return {"loss": -elbo, "elbo": elbo}
         z = q.sample(self.draws, rng=rng, eps=eps).detach()
         log_q = q.log_prob(z)
@@ -120,15 +129,10 @@ class VariationalInference(GenerativeModel):
             return self.family().sample(n, rng=as_generator(rng))
 
 
-def _sum(entropy):
-    """The entropy of all of q, whatever part of it is batch."""
-    return mg.sum(entropy) if entropy.ndim else entropy
-
-
 class Factorised(Module):
-    """Any distribution made anew from Parameters: ``Factorised(lambda p: Bernoulli(p), mg.zeros(3))``, for one's own family.
+    """A family of one's own, of a Parameter: ``Factorised(lambda p: Bernoulli(p), mg.zeros(3))``.
 
-    Args: make: Parameter -> Distribution over one event. start: its initial value.
+    Args: make: Parameter -> Distribution; a batch is read as independent parts of one event. start: its initial value.
     """
 
     def __init__(self, make, start):
