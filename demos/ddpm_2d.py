@@ -49,9 +49,7 @@ def train(model, mixture, demo, steps):
     optimizer = Adam(model.parameters(), lr=mg.training.schedules.cosine(4e-3, steps))
     trainer = Trainer(model, optimizer, loader, seed=demo.seed, ema=0.99)
     trainer.run(steps)
-    with trainer.ema.swapped():
-        averaged = model.state_dict()
-    model.load_state_dict(averaged)
+    trainer.ema.settle()
     model.eval()
 
 

@@ -32,3 +32,6 @@ if __name__ == "__main__":
     copy("gan_1d")
     copy("gan_2d")
     copy("ddpm_2d")
+    copy("change_of_variables")
+    copy("ar_forecast")
+    copy("fvsbn_nade_made")

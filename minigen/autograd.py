@@ -98,10 +98,11 @@ def backpropagate(roots, cotangents, wanted=None, create_graph=False, retain_gra
 
 def _between(roots, wanted):
     """The nodes that lie on a path from a root to something wanted."""
+    oldest = min((w.serial if type(w) is Node else -1 for w in wanted), default=-1)      # nothing older leads there
     seen, stack = set(), [r for r in roots if type(r) is Node]
     while stack:
         node = stack.pop()
-        if node not in seen:
+        if node not in seen and node.serial >= oldest:
             seen.add(node)
             if node.edges is None and not (len(wanted) == 1 and wanted[0] is node):
                 # what was below it can no longer be known

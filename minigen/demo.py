@@ -24,22 +24,47 @@ class Demo:
     Args:
         name: of the script. description: its docstring, shown by ``--help``.
         argv: arguments, by default those of the command line.
+        recipe: name of the recipe whose model the demo shows; it adds the option ``--model``, and see `trained`.
 
     Attributes:
         smoke: whether only to show that all works (under 10 s). seed: of everything random. out: the folder, a Path.
         data: a folder of IDX files, or None.
     """
 
-    def __init__(self, name, description, argv=None):
+    def __init__(self, name, description, argv=None, recipe=None):
         parser = Parser(prog=f"{name}.py", description=description,
                         formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--smoke", action="store_true", help="a short run that draws every picture, under 10 s")
         parser.add_argument("--out", type=pathlib.Path, help=f"folder for the pictures (default out/{name})")
+        if recipe:
+            parser.add_argument("--model", type=pathlib.Path, help="folder of a run of `minigen train`, whose model is "
+                                                                   "shown instead of training one now")
         add_shared_options(parser)
         options = parser.parse_args(argv)
+        self._recipe, self._run = recipe, options.model if recipe else None
         self.name, self.smoke, self.seed, self.data = name, options.smoke, options.seed, options.data
         self.out, self._backend = options.out or pathlib.Path("out") / name, options.backend
         self.metrics, self._pictures, self._began = {}, [], time.perf_counter()
+
+    def trained(self, smoke):
+        """(model, history): trained now by the demo's recipe, averaged where it averages, or those of ``--model``.
+
+        ``smoke`` is the Recipe that takes its place with ``--smoke``. Raises what `recipes.open_run` raises, and
+        ValueError for a run of another kind of model.
+        """
+        recipe = smoke if self.smoke else mg.recipes.get(self._recipe)
+        if self._run is None:
+            trainer = recipe.trainer(seed=self.seed, folder=self.data, log_every=max(1, recipe.steps // 60),
+                                     validate=None)
+            trainer.run(recipe.steps)
+            if trainer.ema:
+                trainer.ema.settle()
+            return trainer.model.eval(), trainer.history
+        run, wanted = mg.recipes.open_run(self._run), recipe.build(mg.random.default_rng(0))
+        if type(run.model) is not type(wanted):
+            raise ValueError(f"--model {self._run} holds a {type(run.model).__name__} (recipe {run.recipe.name!r}); "
+                             f"this demo shows a {type(wanted).__name__}, such as {recipe.name!r} trains")
+        return run.model, mg.training.read_log(self._run / "log.jsonl")
 
     def path(self, name):
         """Where to write the picture of this name."""

@@ -97,6 +97,11 @@ def test_grad_frees_and_needs_only_what_it_passes_through():
     assert mg.grad(h * 2, h).item() == 2                    # does not touch how h was made …
     assert mg.grad(h, x).item() == 6                        # … so that is still there, and now freed,
     assert mg.grad(h * 5, h).item() == 5                    # which does not matter here
+    k = x * x
+    y = k + 1
+    z = y * y * k
+    mg.grad(k, x)                                           # how k was made is freed …
+    assert mg.grad(z, y).item() == 2 * 10 * 9               # … and does not matter to y, which is younger
 
 
 @both

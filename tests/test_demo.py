@@ -1,4 +1,5 @@
 """Demo: the options, the result file, and one line for every failure. The demo of the VAE itself runs with --smoke."""
+import dataclasses
 import json
 import os
 import pathlib
@@ -63,6 +64,28 @@ def test_the_backend_holds_inside_only(tmp_path, backend):
     with Demo("toy", "A toy.", ["--out", str(tmp_path), "--backend", "numpy"]):
         assert mg.backend.current().name == "numpy"
     assert mg.backend.current().name == backend
+
+
+def test_a_model_is_trained_or_that_of_a_run(tmp_path):
+    run = tmp_path / "run"
+    mg.recipes.get("vae").trainer(run, progress=False).run(2)
+    short = dataclasses.replace(mg.recipes.get("vae"), steps=3)
+    with Demo("toy", "A toy.", ["--smoke", "--out", str(tmp_path / "o")], recipe="vae") as demo:
+        model, history = demo.trained(short)
+        assert not model.training and [line["step"] for line in history] == [1, 2, 3]
+    with Demo("toy", "A toy.", ["--model", str(run), "--out", str(tmp_path / "o")], recipe="vae") as demo:
+        model, history = demo.trained(short)
+        saved = mg.recipes.open_run(run).model.state_dict()
+        assert all((saved[name] == array).all() for name, array in model.state_dict().items())
+        assert [line["step"] for line in history] == [2]
+
+
+def test_a_run_of_another_model_is_told(tmp_path, capsys):
+    mg.recipes.get("vae").trainer(tmp_path / "run", progress=False).run(1)
+    with pytest.raises(SystemExit), Demo("toy", "A toy.", ["--model", str(tmp_path / "run"), "--out", str(tmp_path)],
+                                         recipe="ddpm") as demo:
+        demo.trained(None)
+    assert "holds a VAE (recipe 'vae'); this demo shows a DDPM, such as 'ddpm' trains" in capsys.readouterr().err
 
 
 # ---- failures --------------------------------------------------------------------------------------------------------

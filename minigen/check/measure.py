@@ -11,6 +11,8 @@ almost every direction. Forward mode is held against reverse mode by the dot tes
 
     ⟨c, J v⟩ = ⟨Jᵀ c, v⟩.                                                                                        (3)
 """
+import math
+
 import numpy as np
 
 from minigen.check.case import Case
@@ -40,10 +42,13 @@ class Form:
         self.size = float(sum(np.abs(p).sum(where=np.isfinite(p)) for p in parts))     # φ rounds by ε times that
 
     def phi(self, point):
-        """φ there, a float."""
-        if self.d is None:
-            return float(np.sum(self.c * self.subject.values(point)))
-        return float(sum(np.sum(w * g) for w, g in zip(self.d, self.subject.gradients(self.c, point))))
+        """φ there, a float; NaN where f refuses the point with a ValueError: it is outside f's domain."""
+        try:
+            if self.d is None:
+                return float(np.sum(self.c * self.subject.values(point)))
+            return float(sum(np.sum(w * g) for w, g in zip(self.d, self.subject.gradients(self.c, point))))
+        except ValueError:
+            return math.nan
 
     def measure(self, k, index):
         """The `Slope` of φ along one element of input k."""

@@ -12,9 +12,12 @@ from minigen.nn.dropout import Dropout
 from minigen.nn.embedding import Embedding
 from minigen.nn.groupnorm import GroupNorm, InstanceNorm
 from minigen.nn.linear import Linear
+from minigen.nn.masked import MaskedLinear, MaskedMLP
+from minigen.nn.masked_conv import MaskedConv2d, VerticalConv2d
 from minigen.nn.module import Module
 from minigen.nn.norm import LayerNorm
 from minigen.nn.parameter import Buffer, Parameter
+from minigen.nn.recurrent import GRU, GRUCell, LSTM, LSTMCell
 from minigen.nn.residual import ResidualBlock
 from minigen.nn.reweight import EqualizedLR, Reweighted
 from minigen.nn.spectral import SpectralNorm
@@ -22,8 +25,8 @@ from minigen.nn.time_embedding import RandomFourierFeatures, TimeEmbedding, sinu
 from minigen.nn.unet import UNet
 
 __all__ = ["BatchNorm", "Buffer", "ConditionalBatchNorm", "Conv1d", "Conv2d", "ConvTranspose2d", "Dropout", "ELU",
-           "Embedding", "EqualizedLR", "GELU", "GroupNorm", "Identity", "InstanceNorm", "LayerNorm", "LeakyReLU",
-           "Linear", "MLP", "Module", "MultiHeadAttention", "Parameter", "RandomFourierFeatures", "ReLU",
-           "ResidualBlock", "Reweighted", "SelfAttention", "Sequential", "SiLU", "Sigmoid", "Softplus", "SpectralNorm",
-           "Tanh", "TimeEmbedding", "UNet", "attention_weights", "init", "scaled_dot_product_attention",
-           "sinusoidal_embedding"]
+           "Embedding", "EqualizedLR", "GELU", "GRU", "GRUCell", "GroupNorm", "Identity", "InstanceNorm", "LSTM",
+           "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "MLP", "MaskedConv2d", "MaskedLinear", "MaskedMLP", "Module",
+           "MultiHeadAttention", "Parameter", "RandomFourierFeatures", "ReLU", "ResidualBlock", "Reweighted",
+           "SelfAttention", "Sequential", "SiLU", "Sigmoid", "Softplus", "SpectralNorm", "Tanh", "TimeEmbedding",
+           "UNet", "VerticalConv2d", "attention_weights", "init", "scaled_dot_product_attention", "sinusoidal_embedding"]

@@ -14,14 +14,15 @@ import difflib
 import pathlib
 
 import minigen as mg
-from minigen.recipes import adversarial, autoregressive, latent, metrics
+from minigen.recipes import adversarial, autoregressive, diffusion, flow, latent, metrics, pixel
 from minigen.recipes.evaluation import evaluate_bounds, progress
 from minigen.recipes.recipe import Recipe, Target, config_of
 from minigen.training import checkpoint
 from minigen.training.trainer import CHECKPOINT
 
 __all__ = ["Recipe", "Run", "Target", "evaluate_bounds", "get", "names", "open_run", "progress"]
-_ALL = latent.RECIPES + metrics.RECIPES + adversarial.RECIPES + autoregressive.RECIPES
+_ALL = (latent.RECIPES + metrics.RECIPES + adversarial.RECIPES + autoregressive.RECIPES + pixel.RECIPES + flow.RECIPES
+        + diffusion.RECIPES)
 
 
 def names():
@@ -51,7 +52,7 @@ class Run:
 
 
 def open_run(out):
-    """The `Run` in folder ``out``.
+    """The `Run` in folder ``out``, with the average of the parameters where one was kept.
 
     Raises FileNotFoundError if there is none, `CheckpointError` if it is damaged, ValueError if no recipe made it.
     """
@@ -63,5 +64,5 @@ def open_run(out):
     config = config_of(saved, out)
     recipe = get(config["recipe"])
     model = recipe.build(mg.random.default_rng(saved["seed"]))
-    model.load_state_dict(saved["model"])
+    model.load_state_dict({**saved["model"], **(saved["ema"]["mean"] if saved["ema"] else {})})
     return Run(recipe, model.eval(), saved["seed"], saved["step"], saved["seconds"], config["folder"])

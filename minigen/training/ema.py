@@ -57,6 +57,14 @@ class EMA:
             self._exchange()
             self._swapped = False
 
+    def settle(self):
+        """Leave the average in the module for good, as after training. Updates go on from there."""
+        if self._swapped:
+            raise RuntimeError("EMA.settle: the average is in the module already; settle outside the swapped() block")
+        for name, parameter in self.parameters.items():
+            parameter._array[...] = self.mean[name]
+            parameter._version[0] += 1
+
     def _exchange(self):
         for name, parameter in self.parameters.items():
             theta = parameter._array.copy()

@@ -18,14 +18,20 @@ SIZE = 1000                        # pixels of the file that a picture's longer 
 CHARACTER = 10                      # pixels of the file that a letter of a label is wide, about
 
 
-def image_grid(images, path=None, columns=None, title=None):
-    """A grid of images, row by row; ``columns`` of them in a row, by default about as many as there are rows."""
+def image_grid(images, path=None, columns=None, title=None, labels=(), heads=()):
+    """A grid of images, row by row; ``columns`` of them in a row, by default about as many as there are rows.
+
+    Args: labels: texts beside the rows, one each, or none. heads: texts above the columns, one each, or none.
+    """
     images = _as_images(images, "image_grid")
     columns = math.ceil(math.sqrt(len(images))) if columns is None else columns
     if columns < 1:
         raise ValueError(f"image_grid: columns must be at least 1, got {columns}")
     rows = [images[start:start + columns] for start in range(0, len(images), columns)]
-    return finish(_show(rows, title), path)
+    for name, texts, count in (("labels", labels, len(rows)), ("heads", heads, len(rows[0]))):
+        if len(texts) not in (0, count):
+            raise ValueError(f"image_grid: wants {count} {name} or none, got {len(texts)}")
+    return finish(_show(rows, title, list(labels), list(heads)), path)
 
 
 def reconstructions(originals, restored, path=None, title=None, labels=("data", "model")):

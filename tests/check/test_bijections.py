@@ -67,6 +67,18 @@ def test_a_determinant_in_place_of_its_logarithm():
     assert report.findings[0].diagnosis.text == "yours is the determinant itself: take its logarithm"
 
 
+def test_a_map_that_refuses_its_own_values():
+    def sqrt(x):
+        if bool((x < 0).any()):
+            raise ValueError("no root")
+        return mg.sqrt(x) - 5
+
+    p = rng.uniform(1, 4, (5, 3))
+    assert check.bijection(sqrt, lambda y: (y + 5) ** 2, x=p).ok
+    found = check.bijection(sqrt, lambda y: (y + 5) ** 2 + 1, x=p).findings[0].diagnosis
+    assert "what returns is what went in + 1 everywhere" in found.text, found
+
+
 @pytest.mark.parametrize("run, message", [
     (lambda: check.bijection(forward, x=np.ones(3)), r"x must hold a batch of examples, \(N, \*event\), got shape "
                                                      r"\(3,\)"),

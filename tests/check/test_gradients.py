@@ -24,6 +24,17 @@ def diagnosis(report):
     return report.findings[0].diagnosis
 
 
+def test_a_function_that_refuses_points_outside_its_domain():
+    def root(x):
+        if bool((x <= 0).any()):
+            raise ValueError("only for x > 0")
+        return mg.sqrt(x).sum()
+
+    x = np.array([0.001, 5.0])                      # the steps of the differences are in units of the larger one
+    assert check.gradient(root, x, claimed=0.5 / np.sqrt(x)).ok
+    assert not check.gradient(root, x, claimed=1 / np.sqrt(x)).ok
+
+
 def test_without_a_claim_the_engine_is_verified_to_second_order():
     report = check.gradient(loss, w, 0.3)
     assert report.ok and report.title == "gradient of loss"

@@ -9,6 +9,7 @@ from scipy import integrate
 
 import minigen as mg
 from minigen.distributions import Beta, Exponential, Gamma, Laplace, Logistic, Normal, Uniform, kl, kl_divergence
+from minigen.distributions import kl_monte_carlo
 
 pytestmark = pytest.mark.usefixtures("backend")
 MAKE = {"Normal": lambda a, b: Normal(a, b, 0), "Laplace": Laplace, "Logistic": Logistic,
@@ -55,6 +56,17 @@ def test_against_quadrature(first, second, point, backend):
         assert value == math.inf
     else:
         np.testing.assert_allclose(value, quadrature(p, q), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("first, second", PAIRS)
+def test_against_monte_carlo(first, second, backend):
+    """20,000 draws a pair: within 5 standard errors, false-alarm rate below 3e-5 in all. Both by E_p[log p − log q]."""
+    if backend != "numpy":
+        pytest.skip("the same formulas; the values are compared once")
+    a, b, c, d = map(t, POINTS[0])
+    p, q = MAKE[first](a, b), MAKE[second](c, d)
+    estimate, error = kl_monte_carlo(p, q, 20_000, rng=0) if contained(p, q) else (None, None)
+    assert estimate is None or abs((estimate - kl_divergence(p, q)).item()) < 5 * error.item() + 1e-12
 
 
 @pytest.mark.parametrize("name", [name for name in MAKE if name != "Logistic"])

@@ -44,6 +44,9 @@ def test_parameters():
     up = conv(64, 64) + block(128, 64) + attention + conv(64, 32) + block(64, 32) + 2 * 32 + conv(32, 1)
     assert count(nn.UNet(rng=0)) == time + down + middle + up == 588_481
     assert count(nn.UNet(classes=10, rng=0)) == 588_481 + 11 * 128
+    assert count(nn.UNet(positions=True, rng=0)) == 588_481 + 28 * 28 * 32
+    patched = nn.UNet(patch=2, multipliers=(1,), attention=(7,), rng=0)
+    assert patched.conv_in.weight.shape == (3, 3, 4, 32) and patched.conv_out.weight.shape == (3, 3, 32, 4)
 
 
 def test_shape_dtype_and_start_on_digits():
@@ -54,7 +57,9 @@ def test_shape_dtype_and_start_on_digits():
 
 @pytest.mark.parametrize("settings", [{"blocks": 2}, {"multipliers": (1,), "attention": ()},
                                       {"multipliers": (2, 1), "groups": 1}, {"out_channels": 2}, {"heads": 2},
-                                      {"event_shape": (4, 8, 3)}, {"dropout": 0.2}])
+                                      {"event_shape": (4, 8, 3)}, {"dropout": 0.2}, {"positions": True},
+                                      {"patch": 2, "multipliers": (1,), "attention": (2,), "groups": 1},
+                                      {"patch": 2, "event_shape": (8, 16, 3), "groups": 1, "positions": True}])
 def test_other_sizes(settings):
     net = tiny(**settings)
     y = net(mg.tensor(draw(2, *net.event_shape)), mg.tensor([3, 4]))
@@ -63,7 +68,7 @@ def test_other_sizes(settings):
 
 
 def test_every_parameter_is_used():
-    net = tiny(classes=2, blocks=2, attention=(2,))
+    net = tiny(classes=2, blocks=2, attention=(2,), positions=True)
     x, t, labels = mg.tensor(draw(3, 4, 4, 1)), mg.tensor([1, 50, 900]), mg.tensor([0, 1, 2])
     mg.sum(net(x, t, labels) * mg.tensor(draw(3, 4, 4, 1, seed=1))).backward()
     unused = [name for name, p in net.named_parameters() if not p.grad.numpy().any()]
@@ -74,6 +79,33 @@ def test_every_pixel_sees_every_pixel():
     net, x = tiny(), mg.tensor(draw(1, 4, 4, 1), requires_grad=True)
     for h, w in np.ndindex(4, 4):
         assert (mg.grad(net(x, mg.tensor([5]))[0, h, w, 0], x).numpy() != 0).all()
+
+
+def test_patches_are_pixels_regrouped():
+    """With the U-Net of the regrouped images inside: only the shape of what it reads and says differs."""
+    settings = dict(multipliers=(1,), attention=(2,), groups=1)
+    patched, inner = tiny(patch=2, **settings), tiny(event_shape=(2, 2, 4), **settings)
+    x, t = mg.tensor(draw(2, 4, 4, 1)), mg.tensor([3, 40])
+    want = mg.pixel_shuffle(inner(mg.pixel_unshuffle(x, 2), t), 2)
+    np.testing.assert_array_equal(patched(x, t).numpy(), want.numpy())
+
+
+def test_two_outputs_a_pixel_stay_apart_in_patches():
+    """Of the 2 C features of a pixel, the first come from the first half of the last convolution."""
+    net = tiny(patch=2, multipliers=(1,), attention=(2,), groups=1, out_channels=2)
+    before = net(mg.tensor(draw(1, 4, 4, 1)), mg.tensor([3])).numpy()
+    with mg.no_grad():
+        net.conv_out.bias[:4] = net.conv_out.bias[:4] + 1.0
+    moved = net(mg.tensor(draw(1, 4, 4, 1)), mg.tensor([3])).numpy() - before
+    np.testing.assert_allclose(moved[..., 0], 1, rtol=1e-5)
+    np.testing.assert_array_equal(moved[..., 1], 0)
+
+
+def test_positions_tell_where_a_flat_image_is():
+    """A convolution sees only the border of a flat image; with positions all pixels of a large one differ."""
+    settings = dict(event_shape=(8, 8, 1), multipliers=(1,), attention=())
+    net, x = tiny(**settings, positions=True), mg.zeros((1, 8, 8, 1))
+    assert len(np.unique(net(x, mg.tensor([3])).numpy())) == 64
 
 
 def test_examples_do_not_see_each_other():
@@ -134,6 +166,10 @@ X = (2, 4, 4, 1)
     ({"event_shape": (4, 4)}, r"wants an event_shape \(H, W, C\), .* got \(4, 4\)"),
     ({"blocks": 0}, "a block at least, .* 0 blocks"),
     ({"multipliers": ()}, r"a level .* multipliers \(\)"),
+    ({"patch": 0}, "patch 0"),
+    ({"patch": 2}, r"2 levels halve H and W 2 times, after patches of 2 × 2, so both must be multiples of 8, got "),
+    ({"event_shape": (27, 27, 1)}, r"multiples of 4, got \(27, 27, 1\); pad the images"),
+    ({"patch": 2, "multipliers": (1,), "attention": (4,)}, r"heights \(4,\), but the images are \[2, 1\] high"),
     ({"groups": 4}, "GroupNorm: wants the 2 features in groups of equal size, got 4 groups"),
 ])
 def test_bad_sizes(settings, message):
@@ -147,11 +183,22 @@ def test_bad_sizes(settings, message):
     ((X, [1]), ValueError, r"got x \(2, 4, 4, 1\) and t \(1,\)"),
     ((X, [1, 2], [0]), ValueError, r"one label per image, got x \(2, 4, 4, 1\) and labels \(1,\)"),
     ((X, [1, 2], [0, 4]), IndexError, "knows the symbols 0 to 3, got some from 0 to 4"),
+    (((2, 4, 4, 3), [1, 2]), ValueError, r"got x \(2, 4, 4, 3\) and t \(2,\)"),
+    (((2, 1, 4, 4), [1, 2]), ValueError, r"got x \(2, 1, 4, 4\) and t \(2,\)"),
+    ((X, [1, 2], [-1, 0]), IndexError, "knows the symbols 0 to 3, got some from -1 to 0"),
 ])
 def test_bad_inputs(inputs, error, message):
     shape, t, *labels = inputs
     with pytest.raises(error, match=message):
         nn.UNet(**TINY, classes=3, rng=0)(mg.zeros(shape), mg.tensor(t), *map(mg.tensor, labels))
+
+
+def test_a_negative_time_is_told_on_the_cpu():
+    net, t = nn.UNet(**TINY, rng=0), mg.tensor([1, -2])
+    if t.device != "cpu":
+        pytest.skip("a GPU is not waited for")
+    with pytest.raises(ValueError, match="wants times from 0 on, got one of -2"):
+        net(mg.zeros(X), t)
 
 
 def test_labels_without_classes():

@@ -25,6 +25,22 @@ def test_warm_up_tunes_the_acceptance(make):
     assert abs(chains.acceptance - kernel.optimum) < 0.2 and chains.step_size == kernel.step_size != 5.0
 
 
+@pytest.mark.parametrize("warmup", [20, 60])
+def test_every_kept_step_is_taken_with_the_tuned_size(warmup):
+    """Also the first one after warm-up."""
+    class Noting(RandomWalk):
+        sizes = []
+
+        def step(self, state, rng):
+            self.sizes.append(self.step_size)
+            return super().step(state, rng)
+
+    kernel = Noting(log_prob, 5.0)
+    Noting.sizes = []
+    run(kernel, start(), 5, rng=0, warmup=warmup)
+    assert Noting.sizes[warmup:] == [kernel.step_size] * 5 and kernel.step_size not in Noting.sizes[1:warmup]
+
+
 def test_without_warm_up_the_step_size_stays():
     assert run(HMC(log_prob, 0.3), start(), 5, rng=0).step_size == 0.3
 

@@ -62,6 +62,29 @@ def test_the_target_is_stationary(name):
     assert name == "Gibbs sweep" or report.values["moved"] > 0.2
 
 
+@pytest.mark.parametrize("name", ["MALA", "HMC"])
+def test_long_chains_pass_a_two_sample_test(name, backend):
+    """2,000 chains from one corner after 150 steps, against fresh draws: three Kolmogorov–Smirnov tests at level 1e-4."""
+    if backend != "numpy":
+        pytest.skip("compared once")
+    from scipy import stats
+    make, target, _ = KERNELS[name]
+    last = run(make(target()), t(np.full((2000, 2), 2.0)), 1, rng=0, warmup=150).x[-1]
+    fresh = target().sample(2000, rng=1).numpy()
+    for direction in ([1, 0], [0, 1], [1, -1]):
+        assert stats.ks_2samp(last @ direction, fresh @ direction).pvalue > 1e-4
+
+
+def test_a_thousand_chains_in_ten_dimensions():
+    """HMC on N(0, diag(1, 4, … 100)) in float32: 1,000 chains move, and have the variances within 5 standard errors."""
+    std = np.arange(1.0, 11.0)
+    p = Normal(mg.zeros(10), mg.tensor(np.log(std).astype(np.float32)))
+    chains = run(HMC(p.log_prob, 1.3, 12), p.sample(1000, rng=0), 12, rng=1)
+    assert chains.x.shape == (12, 1000, 10) and chains.x.dtype == np.float32 and 0.5 < chains.acceptance < 1
+    assert (np.abs(chains.x[-1].var(axis=0) / std ** 2 - 1) < 5 * np.sqrt(2 / 1000)).all()
+    assert abs(np.corrcoef(chains.x[0].ravel(), chains.x[-1].ravel())[0, 1]) < 0.5
+
+
 def test_a_kernel_that_forgets_its_correction_is_caught():
     """The same test has power: the asymmetric proposal without q fails it."""
     p = two_modes()

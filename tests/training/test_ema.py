@@ -50,6 +50,20 @@ def test_warm_up_holds_on_less_to_the_start():
         assert model.a.item() == pytest.approx(expected * 0.999, rel=1e-5)
 
 
+def test_settle_leaves_the_average_in_the_module():
+    model = Two(a=1.0)
+    ema = EMA(model, 0.5)
+    put(model, 3.0)
+    ema.update()
+    loss = model.a * model.a
+    ema.settle()
+    assert model.a.item() == 2.0 and ema.mean["a"] is not model.a._array
+    with pytest.raises(RuntimeError, match="in place"):
+        loss.backward()
+    with pytest.raises(RuntimeError, match="settle outside the swapped"), ema.swapped():
+        ema.settle()
+
+
 def test_swap_is_undone_by_an_exception_and_counted():
     model = Two(a=1.0)
     ema = EMA(model, 0.5)

@@ -109,6 +109,15 @@ def test_no_columns_are_refused():
         image_grid(some(3), columns=0)
 
 
+def test_rows_and_columns_of_a_grid_have_names():
+    axes = image_grid(some(6, 28, 28), columns=3, labels=["step 1", "step 2"], heads=["a", "b", "c"]).axes[0]
+    assert labels(axes.yaxis) == ["step 1", "step 2"] and labels(axes.xaxis) == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="wants 2 labels or none, got 3"):
+        image_grid(some(6), columns=3, labels=["a", "b", "c"])
+    with pytest.raises(ValueError, match="wants 3 heads or none, got 2"):
+        image_grid(some(6), columns=3, heads=["a", "b"])
+
+
 # ---- reconstructions -------------------------------------------------------------------------------------------------
 def test_reconstructions_pair_every_original_with_its_own():
     a, b = some(21), some(21, seed=1)

@@ -1,11 +1,11 @@
 r"""Conditional GANs: each class on demand. Three ways to tell the discriminator about the label y.
 
-In all of them the generator sees the label as one-hot vector e_y beside the noise, and D and G play on pairs:
+In all of them the generator sees the label beside the noise, and D and G play on pairs:
 
     x = G(z, y),    z ~ N(0, I),    y ~ p(y).                                                                     (1)
 
 **Label input** (M. Mirza and S. Osindero, "Conditional Generative Adversarial Nets", 2014, arXiv:1411.1784, Eq. 2): the
-discriminator sees e_y beside x, and for each y the game is a GAN of its own,
+discriminator sees a one-hot vector e_y beside x, and for each y the game is a GAN of its own,
 
     min_G max_D E[log D(x, y)] + E[log(1 − D(G(z, y), y))].                                                       (2)
 
@@ -29,8 +29,11 @@ features φ:
 D maximises L_S + L_C, and G maximises L_C − L_S. Since G is rewarded for examples that are easy to classify, it may
 thin out a class near its border with another; projection does not.
 
-Differences from the papers: L_S may be any loss of `losses`; multilayer perceptrons; the projection's generator takes
-e_y as input where the paper conditions its batch norm. """
+The generator given by default sees e_y too, as an input; `dcgan.ImageGenerator` has batch norm whose γ and β depend on
+y in its place, as the paper on projection has.
+
+Differences from the papers: L_S may be any loss of `losses`; by default multilayer perceptrons.
+"""
 import math
 
 import numpy as np
@@ -41,12 +44,30 @@ from minigen.models.adversarial.gan import GAN, flatten
 from minigen.random import as_generator
 
 
+class LabelInput(nn.Module):
+    """A network that sees e_y beside its input: x (N, …, D) and labels (N,) → net((N, …, D + classes)).
+
+    An image sees the same e_y at every position, as so many more channels.
+
+    Args:
+        net: Module or function. flat: flatten x to rows (N, D) first.
+    """
+
+    def __init__(self, net, classes, flat=False):
+        self.net, self.classes, self.flat = net, classes, flat
+
+    def forward(self, x, labels):
+        x = flatten(x) if self.flat else x
+        e_y = mg.one_hot(labels, self.classes, x.dtype)                                        # (N, classes)
+        e_y = mg.reshape(e_y, (len(x), *(1,) * (x.ndim - 2), self.classes))                    # (N, 1, …, classes)
+        return self.net(mg.concatenate([x, mg.broadcast_to(e_y, (*x.shape[:-1], self.classes))], axis=-1))
+
+
 class ConditionalGAN(GAN):
     """A GAN that is told the label, Eqs. (1), (2). Batches are {"x": (N, *event), "y": (N,) integers}.
 
-    Args: as in `GAN`, and classes: how many labels there are, called 0 … classes − 1. A generator of your own takes
-        (N, K + classes), noise and one-hot label; a discriminator of your own (N, D + classes), the flattened example
-        and the one-hot label.
+    Args: as in `GAN`, and classes: how many labels there are, called 0 … classes − 1. Networks of your own are called
+        with labels: ``generator(z, labels)`` and ``discriminator(x, labels)``; `LabelInput` makes such of any network.
     """
 
     def __init__(self, classes, event_shape=(2,), latents=2, hidden=(128, 128), loss="non-saturating", **settings):
@@ -56,37 +77,32 @@ class ConditionalGAN(GAN):
         super().__init__(event_shape, latents, hidden, loss, **settings)
 
     def _default_generator(self, hidden, rng):
-        return nn.MLP([self.latents + self.classes, *hidden, math.prod(self.event_shape)], activation=nn.LeakyReLU(0.2),
-                      rng=rng)
+        sizes = [self.latents + self.classes, *hidden, math.prod(self.event_shape)]
+        return LabelInput(nn.MLP(sizes, activation=nn.LeakyReLU(0.2), rng=rng), self.classes)
 
     def _default_discriminator(self, hidden, rng):
-        return nn.MLP([math.prod(self.event_shape) + self.classes, *hidden, 1], activation=nn.LeakyReLU(0.2), rng=rng)
+        sizes = [math.prod(self.event_shape) + self.classes, *hidden, 1]
+        return LabelInput(nn.MLP(sizes, activation=nn.LeakyReLU(0.2), rng=rng), self.classes, flat=True)
 
     def generate(self, z, labels=None):
         """G(z, y): (N, K) and (N,) → (N, *event). Eq. (1)."""
-        z_y = mg.concatenate([z, self.one_hot(labels, len(z), z)], axis=1)                     # (N, K + classes)
-        return self._as_events(self.generator(z_y), len(z))
+        return self._as_events(self.generator(z, self.checked(labels, len(z), z)), len(z))
 
     def discriminate(self, x, labels=None):
         """a(x, y): (N, *event) and (N,) → (N,). Eq. (2)."""
         self._check(x)
-        x_y = mg.concatenate([flatten(x), self.one_hot(labels, len(x), x)], axis=1)            # (N, D + classes)
-        return self._one_each(self.discriminator(x_y), len(x))
+        return self._one_each(self.discriminator(x, self.checked(labels, len(x), x)), len(x))
 
     def sample(self, n, *, rng, labels=None):
         """n draws of the given labels (n,), or of labels drawn uniformly: (n, *event_shape)."""
         rng = as_generator(rng)
         return super().sample(n, rng=rng, labels=rng.integers(self.classes, size=(n,)) if labels is None else labels)
 
-    def one_hot(self, labels, n, like):
-        """e_y, (n, classes), of the dtype and backend of ``like``.
+    def checked(self, labels, n, like):
+        """The labels as a Tensor (n,) on the backend of ``like``.
 
         Raises ValueError for labels that are missing, misshaped or out of range, TypeError if they are no integers.
         """
-        return mg.one_hot(self.checked(labels, n, like), self.classes, like.dtype)
-
-    def checked(self, labels, n, like):
-        """The labels as a Tensor (n,) on the backend of ``like``. Raises as `one_hot`."""
         name = type(self).__name__
         if labels is None:
             raise ValueError(f"{name}: this model is conditional; pass {n} labels from 0 to {self.classes - 1}")
@@ -128,7 +144,7 @@ class Heads(nn.Module):
 class ProjectionGAN(ConditionalGAN):
     """A GAN whose discriminator takes the label by an inner product, Eq. (4).
 
-    Args: as in `ConditionalGAN`; a discriminator of your own is a `Heads`.
+    Args: as in `ConditionalGAN`; a discriminator of your own is a `Heads`, and is called with x alone.
     """
 
     def _default_discriminator(self, hidden, rng):
@@ -137,14 +153,16 @@ class ProjectionGAN(ConditionalGAN):
     def discriminate(self, x, labels=None):
         """a(x, y): (N, *event) and (N,) → (N,). Eq. (4)."""
         self._check(x)
+        e_y = mg.one_hot(self.checked(labels, len(x), x), self.classes, x.dtype)
         psi, inner = self.discriminator(x)                                      # (N,), (N, classes)
-        return mg.sum(inner * self.one_hot(labels, len(x), x), axis=1) + psi                               # Eq. (4)
+        return mg.sum(inner * e_y, axis=1) + psi                                                           # Eq. (4)
 
 
 class ACGAN(ConditionalGAN):
     """A GAN whose discriminator must name the label, Eqs. (5), (6).
 
-    Args: as in `ConditionalGAN`, and class_weight: of L_C beside L_S. A discriminator of your own is a `Heads`.
+    Args: as in `ConditionalGAN`, and class_weight: of L_C beside L_S. A discriminator of your own is a `Heads`, and is
+        called with x alone.
     """
 
     def __init__(self, classes, event_shape=(2,), latents=2, hidden=(128, 128), loss="non-saturating", *,

@@ -16,7 +16,8 @@ paper trains by the hinge loss of `losses` (its Eqs. 16, 17). How σ is found wh
 `minigen.nn.spectral`.
 
 Ours may multiply a by a constant K, which makes it K-Lipschitz. The hinge wants a = 1 on data and −1 on fakes; with K =
-1 that takes a distance of 2, and fakes that are nearer than that to the data hardly differ from them. """
+1 that takes a distance of 2, and fakes that are nearer than that to the data hardly differ from them.
+"""
 import math
 
 from minigen import nn

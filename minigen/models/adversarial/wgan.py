@@ -30,10 +30,12 @@ so that the critic measures K W₁ at most:
     w ← min(max(w, −c), c),    c = 0.01.                                                                        (5)
 
 WGAN-GP asks for a gradient of norm 1 between data and fakes (`penalties`), and K ≈ 1. Either way the critic should be
-near its best before G moves: k = 5 critic steps for one of G's. """
+near its best before G moves: k = 5 critic steps for one of G's.
+"""
 import math
 
 import minigen as mg
+from minigen import nn
 from minigen.models.adversarial.gan import GAN
 from minigen.models.adversarial.penalties import GradientPenalty
 
@@ -62,13 +64,17 @@ class WGAN(GAN):
 class WGANGP(GAN):
     """A critic with a gradient penalty. The paper trains both players by Adam, lr=1e-4, betas=(0, 0.9).
 
-    Args: as in `GAN`, and penalty_weight: λ. The critic must not use batch norm (see `penalties`).
+    Args: as in `GAN`, and penalty_weight: λ. Raises ValueError for a critic with batch norm, for which the penalty has
+        no norm of each example (see `penalties`).
     """
 
     def __init__(self, event_shape=(2,), latents=2, hidden=(128, 128), *, penalty_weight=10.0, discriminator_steps=5,
                  **networks):
         super().__init__(event_shape, latents, hidden, "wasserstein", penalty=GradientPenalty(penalty_weight),
                          discriminator_steps=discriminator_steps, **networks)
+        if any(isinstance(module, nn.BatchNorm) for module in self.discriminator.modules()):
+            raise ValueError("WGANGP: the critic has batch norm, which makes its value at an example depend on the whole "
+                             "batch, while the penalty is on the gradient at each; use norm='layer', or none")
 
 
 def wasserstein_normal(mean_p, std_p, mean_q, std_q):

@@ -110,6 +110,10 @@ class DDPM(GenerativeModel):
         if not 0 <= label_dropout <= 1 or (label_dropout and classes is None):
             raise ValueError(f"DDPM: label_dropout is a probability and needs classes=, got {label_dropout} and "
                              f"classes={classes}")
+        known = getattr(network, "classes", classes)
+        if classes is not None and known != classes:
+            raise ValueError(f"DDPM: the network was made with classes={known}, the model with classes={classes}; its "
+                             "label K means none, so they must agree")
         self.network, self.event_shape = network, tuple(event_shape)
         self.process = ForwardProcess(linear_schedule(1000) if beta is None else beta)
         self.prediction, self.variance, self.loss, self.likelihood = prediction, variance, loss, likelihood

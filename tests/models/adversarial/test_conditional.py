@@ -30,14 +30,14 @@ def affine(x, w, name):
 
 def fakes(w):
     """G(z, y) in NumPy."""
-    return affine(leaky(affine(np.concatenate([Z, ONE_HOT], axis=1), w, "generator.0")), w, "generator.2")
+    return affine(leaky(affine(np.concatenate([Z, ONE_HOT], axis=1), w, "generator.net.0")), w, "generator.net.2")
 
 
 def judged(kind, x, w):
     """(a(x, y), class logits or None) in NumPy."""
     if kind is ConditionalGAN:
-        h = leaky(affine(np.concatenate([x, ONE_HOT], axis=1), w, "discriminator.0"))
-        return affine(h, w, "discriminator.2")[:, 0], None
+        h = leaky(affine(np.concatenate([x, ONE_HOT], axis=1), w, "discriminator.net.0"))
+        return affine(h, w, "discriminator.net.2")[:, 0], None
     phi = leaky(affine(x, w, "discriminator.features.1.0"))
     psi, inner = affine(phi, w, "discriminator.source")[:, 0], affine(phi, w, "discriminator.of_class")
     return (psi, inner) if kind is ACGAN else (psi + inner[np.arange(6), Y], None)

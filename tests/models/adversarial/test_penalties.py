@@ -1,9 +1,10 @@
 """Gradient penalties: closed forms, finite differences to second order, one norm for each example."""
 import numpy as np
 import pytest
-from helpers import assert_gradients
+from helpers import assert_gradients, central_difference
 
 import minigen as mg
+from minigen import nn
 from minigen.models.adversarial import R1, GradientPenalty
 from minigen.models.adversarial.penalties import input_gradient
 
@@ -54,6 +55,54 @@ def test_first_and_second_derivative_by_the_weights_equal_differences(penalty):
     """The second derivative of a penalty is a fourth pass through the critic."""
     x, fake, alpha = mg.tensor(X), mg.tensor(FAKE), mg.tensor(ALPHA)
     assert_gradients(lambda *w: penalty(mlp(*w), x, fake, alpha=alpha), W1, B1, W2, rtol=1e-4, atol=1e-5)
+
+
+IMAGES, FAKE_IMAGES = RNG.standard_normal((2, 3, 4, 4, 1))
+NORMS = {"none": None, "batch": nn.BatchNorm, "layer": nn.LayerNorm, "group": lambda C: nn.GroupNorm(1, C)}
+KERNEL, GAMMA, BETA, OUT = (RNG.standard_normal(shape) for shape in ((3, 3, 1, 2), (2,), (2,), (8, 1)))
+
+
+def convolutional(norm):
+    """(w, γ, β, v) ↦ critic: images (N, 4, 4, 1) → convolution of stride 2 → norm → tanh → linear → (N,)."""
+    def build(w, gamma, beta, v):
+        def critic(x):
+            h = mg.conv2d(x, w, stride=2, padding=1)                                            # (N, 2, 2, 2)
+            if NORMS[norm]:
+                layer = NORMS[norm](2).astype("float64")
+                layer.weight, layer.bias = gamma, beta
+                h = layer(h)
+            else:
+                h = gamma * h + beta
+            return mg.matmul(mg.reshape(mg.tanh(h), (len(x), 8)), v)[:, 0]
+        return critic
+    return build
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_input_gradient_through_a_norm_equals_differences(norm):
+    build, weights = convolutional(norm), (KERNEL, GAMMA, BETA, OUT)
+    critic = build(*(mg.tensor(w, requires_grad=True) for w in weights))
+    numeric, = central_difference(lambda x: float(mg.sum(critic(mg.tensor(x)))), [IMAGES])
+    np.testing.assert_allclose(input_gradient(critic, mg.tensor(IMAGES)).numpy(), numeric, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_penalty_through_convolution_and_norm_equals_differences_to_second_order(norm):
+    """The penalty itself holds a first derivative, so this goes through the layers four times. Batch norm is exact too,
+    although its penalty is no longer that of each example."""
+    build = convolutional(norm)
+    x, fake, alpha = mg.tensor(IMAGES), mg.tensor(FAKE_IMAGES), mg.tensor(ALPHA[:3])
+    assert_gradients(lambda *w: GradientPenalty()(build(*w), x, fake, alpha=alpha), KERNEL, GAMMA, BETA, OUT,
+                     rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_batch_norm_alone_mixes_the_examples(norm):
+    """Eq. (4) holds for every norm but that of the batch."""
+    critic = convolutional(norm)(*(mg.tensor(w) for w in (KERNEL, GAMMA, BETA, OUT)))
+    together = critic(mg.tensor(IMAGES)).numpy()
+    alone = critic(mg.tensor(IMAGES[:1])).numpy()
+    assert np.allclose(together[:1], alone, rtol=1e-9) == (norm != "batch")
 
 
 @pytest.mark.parametrize("penalty", [GradientPenalty(), R1()])

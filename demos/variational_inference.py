@@ -1,0 +1,249 @@
+"""Variational inference: two ways to its gradient, two families, and what it costs to let an encoder do it.
+
+The spread of the score-function estimator, without and with a baseline, and of the reparameterised one, by dimension and
+in training; mean field and full rank on a correlated and on a bent posterior; and a small VAE, whose encoder's q(z|x) is
+compared, digit by digit, with the best q of the same family and with log p(x). The derivations are in docs/sampling.md.
+"""
+import math
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import minigen as mg
+from minigen import nn
+from minigen.demo import Demo
+from minigen.distributions import Independent, MultivariateNormal, Normal
+from minigen.models.latent import VAE, FullRank, MeanField, VariationalInference
+from minigen.models.latent.variational import ESTIMATORS
+from minigen.recipes.sets import fixed_digits
+from minigen.training import Adam, Trainer, schedules
+from minigen.viz.figure import FAINT, INK, PALETTE, finish
+
+COLOURS = dict(zip(ESTIMATORS, (PALETTE[2], PALETTE[3], PALETTE[0])))
+BLUE, ORANGE, GREEN, RED, PINK = PALETTE[:5]
+LATENTS = 10
+
+
+def main():
+    """Compare estimators, families, and an encoder with what it stands for."""
+    with Demo("variational_inference", __doc__) as demo:
+        draw_spread(demo, *((20, (1, 4, 16)) if demo.smoke else (300, (1, 4, 16, 64, 256))))
+        draw_training(demo, 40 if demo.smoke else 600)
+        draw_families(demo, 60 if demo.smoke else 1200)
+        amortisation(demo, *((60, 30, 16) if demo.smoke else (1500, 300, 64)))
+
+
+def figure_of(rows, columns, width, height, title):
+    """(Figure, axes (rows, columns)) without boxes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(title, fontsize=11, color=INK, x=0.01, ha="left")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for panel in axes.flat:
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.spines[["left", "bottom"]].set_color(FAINT)
+        panel.tick_params(which="both", colors=INK, labelsize=8, color=FAINT)
+    return figure, axes
+
+
+def head(panel, text):
+    """The title of a panel."""
+    panel.set_title(text, fontsize=9, color=INK, loc="left")
+
+
+def fit(log_joint, family, steps, lr=0.05, draws=8, estimator="reparameterised", seed=0, log_every=50):
+    """(the model, its log) after so many steps of Adam."""
+    model = VariationalInference(log_joint, family, estimator, draws)
+    trainer = Trainer(model, lambda p: Adam(p, lr=schedules.cosine(lr, steps)), lambda rng: {}, seed=seed,
+                      progress=False, log_every=log_every)
+    trainer.run(steps)
+    return model, trainer.history
+
+
+def standard(z):
+    """log N(z; 0, I)."""
+    return -0.5 * mg.sum(z * z, axis=-1) - 0.5 * math.log(2 * math.pi) * z.shape[-1]
+
+
+# ---- estimators ------------------------------------------------------------------------------------------------------
+def gradients(D, estimator, runs, seed, draws=8):
+    """Estimates of ∂L/∂μ₁ for the target N(0, I) at q = N(0.5, 0.8² I), (runs,). The exact one is −0.5."""
+    family = MeanField(D, mean=0.5, log_std=math.log(0.8))
+    model, rng = VariationalInference(standard, family, estimator, draws), mg.random.default_rng(seed)
+    return np.array([-mg.grad(model.terms(rng=rng)["loss"], family.mean).numpy()[0] for _ in range(runs)])
+
+
+def draw_spread(demo, runs, dims):
+    """Standard deviation against the dimension, and all estimates for one dimension."""
+    found = {name: [gradients(D, name, runs, demo.seed) for D in dims] for name in ESTIMATORS}
+    figure, ((lines, cloud),) = figure_of(1, 2, 9.8, 3.8, f"The gradient of the bound by one of D means, estimated from 8 draws, "
+                                          f"{runs} times. The truth is −0.5")
+    for name, estimates in found.items():
+        spread = [e.std() for e in estimates]
+        lines.loglog(dims, spread, "o-", color=COLOURS[name], markersize=4, label=name)
+        demo.metric(f"spread_{name.replace(' ', '_')}", spread[-1], f"standard deviation in {dims[-1]} dimensions")
+    lines.loglog(dims, 1.2 * np.array(dims) ** 0.5, ":", color=INK, linewidth=1, label="√D")
+    lines.set(xlabel="dimensions D", ylabel="standard deviation", xticks=dims, xticklabels=dims)
+    lines.minorticks_off()
+    lines.legend(frameon=False, fontsize=8, loc="upper left")
+    head(lines, "the score estimator hears the noise of all dimensions")
+    middle = 2
+    for i, (name, estimates) in enumerate(found.items()):
+        at = np.random.default_rng(0).uniform(-0.3, 0.3, runs) + i
+        cloud.scatter(estimates[middle], at, s=6, color=COLOURS[name], alpha=0.6, linewidths=0)
+        cloud.plot([estimates[middle].mean()], [i], "|", color=INK, markersize=26, markeredgewidth=1.5)
+    cloud.axvline(-0.5, color=INK, linewidth=0.8, linestyle=":")
+    cloud.set(yticks=range(3), yticklabels=[name.replace(" with", "\nwith") for name in ESTIMATORS], xlabel="estimate of ∂L/∂μ₁",
+              ylim=(2.6, -0.6))
+    head(cloud, f"D = {dims[middle]}: all are right on average (bars)")
+    finish(figure, demo.path("estimators.png"))
+
+
+def draw_training(demo, steps, D=20):
+    """The exact gap KL(q‖p) while each estimator trains a mean field."""
+    figure, ((panel,),) = figure_of(1, 1, 6.6, 3.8, f"Training a mean field in {D} dimensions, 8 draws a step")
+    for name in ESTIMATORS:
+        family = MeanField(D, mean=2.0, log_std=-1.0)
+        model = VariationalInference(standard, family, name, 8)
+        gaps = []
+
+        def gap(model, family=family, gaps=gaps):
+            mean, log_std = family.mean.numpy(), family.log_std.numpy()
+            gaps.append(0.5 * float(np.sum(mean ** 2 + np.exp(2 * log_std) - 1 - 2 * log_std)))
+            return {"gap": gaps[-1]}
+
+        Trainer(model, lambda p: Adam(p, lr=0.02), lambda rng: {}, seed=demo.seed, progress=False, validate=gap,
+                validate_every=5).run(steps)
+        panel.semilogy(5 * np.arange(1, len(gaps) + 1), gaps, color=COLOURS[name], linewidth=1.5, label=name)
+        demo.metric(f"gap_{name.replace(' ', '_')}", np.mean(gaps[-10:]), f"nats, KL(q‖p) after {steps} steps")
+    panel.set(xlabel="step", ylabel="KL(q‖p), nats, exact")
+    panel.legend(frameon=False, fontsize=9)
+    finish(figure, demo.path("training.png"))
+
+
+# ---- families --------------------------------------------------------------------------------------------------------
+def correlated(z):
+    """N(0, Σ), variances 1, correlation 0.9."""
+    rho = 0.9
+    quadratic = (z[..., 0] ** 2 - 2 * rho * z[..., 0] * z[..., 1] + z[..., 1] ** 2) / (1 - rho ** 2)
+    return -0.5 * quadratic - math.log(2 * math.pi) - 0.5 * math.log(1 - rho ** 2)
+
+
+def banana(z):
+    """z₁ ~ N(0, 1), z₂ ~ N(z₁² − 1, 0.4²)."""
+    return Normal(mg.zeros(1), 0.0).log_prob(z[..., :1]) + Normal(0.0, math.log(0.4), 0).log_prob(z[..., 1] - z[..., 0] ** 2 + 1)
+
+
+def draw_families(demo, steps):
+    """Both posteriors are normalised, so that the bound falls short of 0 by KL(q‖p)."""
+    figure, axes = figure_of(2, 2, 7.4, 7.6, "The posterior (grey) and the best q (lines: half of it, nine tenths of it)")
+    targets = {"a normal posterior, correlation 0.9": correlated, "a bent posterior": banana}
+    families = {"mean field": (MeanField, ORANGE), "full rank": (FullRank, BLUE)}
+    a = np.linspace(-3.2, 3.2, 161, dtype=np.float32)
+    grid = mg.tensor(np.stack(np.meshgrid(a, a), axis=-1))
+    for row, (title, log_p) in zip(axes, targets.items()):
+        for panel, (name, (kind, colour)) in zip(row, families.items()):
+            model, _ = fit(log_p, kind(2), steps, draws=32, seed=demo.seed)
+            bound, error = model.bound(20_000, rng=demo.seed)
+            q = model.family()
+            p, own = log_p(grid).numpy(), q.log_prob(grid).numpy()
+            panel.contourf(a, a, p - p.max(), [-6, -4, -3, -2, -1, 0], cmap="Greys", alpha=0.45)
+            panel.contour(a, a, own - own.max(), [math.log(0.1), math.log(0.5)], colors=colour, linewidths=1.6,
+                          linestyles="solid")
+            panel.set(xticks=[-2, 0, 2], yticks=[-2, 0, 2], aspect="equal")
+            head(panel, f"{title}\n{name}: bound {bound:.3f} ± {error:.3f}, log p(x) = 0")
+            demo.metric(f"kl_{name.replace(' ', '_')}_{log_p.__name__}", -bound, "nats, KL(q‖p)")
+    finish(figure, demo.path("families.png"))
+
+
+# ---- amortisation ----------------------------------------------------------------------------------------------------
+class FullRankEach(nn.Module):
+    """A full-rank q for each of N examples, started from a mean field."""
+
+    def __init__(self, mean, log_std):
+        self.mean, self.log_std = nn.Parameter(mean), nn.Parameter(log_std)
+        self.lower = nn.Parameter(mg.zeros((*mean.shape, mean.shape[-1])))
+
+    def forward(self):
+        """q over (N, K) as one event."""
+        return Independent(MultivariateNormal(self.mean, self.log_std, self.lower))
+
+
+def train_vae(steps, demo):
+    """A small VAE of digits."""
+    model = VAE(latents=LATENTS, hidden=(128,), rng=demo.seed)
+    loader = mg.data.Loader(fixed_digits("train", demo.data), 128, seed=demo.seed, transform=mg.data.on(x=mg.data.binarise))
+    Trainer(model, lambda p: Adam(p, lr=schedules.cosine(2e-3, steps)), loader, seed=demo.seed).run(steps)
+    return model.eval()
+
+
+def amortisation(demo, steps, search, N):
+    """What the encoder loses against q's found for each digit by themselves, and what the family loses."""
+    model = train_vae(steps, demo)
+    x = mg.tensor(fixed_digits("test", demo.data)["x"][:N].astype(np.float32))
+    flat = mg.reshape(x, (N, -1))
+    prior = Normal(mg.zeros(LATENTS), mg.zeros(LATENTS))
+
+    def log_joint_each(z):
+        """log p(x_n, z_n): (S, N, K) → (S, N)."""
+        return model.likelihood_of(z).log_prob(flat) + prior.log_prob(z)
+
+    def log_joint(z):
+        return mg.sum(log_joint_each(z), axis=-1)
+
+    encoded = model.posterior(x)
+    own = MeanField((N, LATENTS))
+    own.load_state_dict({"mean": encoded.mean, "log_std": encoded.log_std})
+    fit(log_joint, own, search, lr=0.03, seed=demo.seed)
+    full = FullRankEach(own.mean, own.log_std)
+    fit(log_joint, full, search, lr=0.02, seed=demo.seed)
+    shown = {"encoder's q": Normal(encoded.mean, encoded.log_std, 2), "mean field for each digit": own(),
+             "full rank for each digit": full()}
+    bounds, log_p = {}, None
+    for name, q in shown.items():
+        bounds[name], log_p = weigh(q, log_joint_each, demo.seed)
+    draw_amortisation(bounds, log_p, demo)
+
+
+def weigh(q, log_joint_each, seed, draws=1000, chunk=50):
+    """(the bound, the importance-weighted bound of all draws) of each example, (N,), in nats."""
+    rng, log_w = mg.random.default_rng(seed + 1), []
+    with mg.no_grad():
+        for _ in range(0, draws, chunk):
+            z = q.sample(chunk, rng=rng)
+            base = q.base if isinstance(q, Independent) else Normal(q.mean, q.log_std, 1)
+            log_w.append((log_joint_each(z) - base.log_prob(z)).numpy())
+    log_w = np.concatenate(log_w).astype(np.float64)
+    top = log_w.max(axis=0)
+    return log_w.mean(axis=0), top + np.log(np.exp(log_w - top).mean(axis=0))
+
+
+def draw_amortisation(bounds, log_p, demo):
+    """Mean bounds as bars below log p(x), and each digit's encoder against its own q."""
+    figure, ((bars, cloud),) = figure_of(1, 2, 9.8, 4.2, f"An encoder answers for every digit at once. What does that cost? "
+                                         f"{len(log_p)} test digits, a VAE of {LATENTS} latents")
+    means = {**{name: b.mean() for name, b in bounds.items()}, "log p(x) (1,000 draws)": log_p.mean()}
+    bars.barh(list(means), list(means.values()), color=[RED, ORANGE, BLUE, FAINT], height=0.6)
+    for i, value in enumerate(means.values()):
+        bars.text(value, i, f" {value:.2f}  ", va="center", ha="right", fontsize=9, color="white")
+    low, high = min(means.values()), max(means.values())
+    bars.set(xlim=(low - 2.5 * (high - low) - 1, high + 0.2 * (high - low)), xlabel="nats per digit")
+    bars.invert_yaxis()
+    names = list(bounds)
+    amortised, family = means[names[1]] - means[names[0]], means["log p(x) (1,000 draws)"] - means[names[1]]
+    head(bars, f"amortisation gap {amortised:.2f} nats, mean field's gap {family:.2f}")
+    cloud.scatter(bounds[names[1]], bounds[names[1]] - bounds[names[0]], s=14, color=RED, linewidths=0,
+                  label="amortisation: own q − encoder's q")
+    cloud.scatter(bounds[names[1]], log_p - bounds[names[1]], s=14, color=ORANGE, linewidths=0,
+                  label="mean field: log p(x) − own q")
+    cloud.axhline(0, color=INK, linewidth=0.6)
+    cloud.set(xlabel="bound with a q of its own, nats", ylabel="gap, nats")
+    cloud.legend(frameon=False, fontsize=8)
+    head(cloud, "digit by digit: unusual digits (left) lose most")
+    finish(figure, demo.path("amortisation.png"))
+    demo.metric("amortisation_gap", amortised, "nats, encoder's q against a mean field for each digit")
+    demo.metric("family_gap", family, "nats, mean field for each digit against log p(x)")
+    demo.metric("full_rank_gain", means[names[2]] - means[names[1]], "nats, full rank against mean field")
+
+
+if __name__ == "__main__":
+    main()
