@@ -37,9 +37,9 @@ class Plan:
 PLANS = {
     "FVSBN": Plan(lambda rng: FVSBN(SHAPE, rng=rng), 1000, 100, 5e-3),
     "MADE": Plan(lambda rng: MADE(SHAPE, hidden=(400,), rng=rng), 1000, 100, 2e-3),
-    "Row LSTM": Plan(lambda rng: PixelRNN(SHAPE, "row", hidden=24, layers=2, rng=rng), 900, 16, 4e-3),
+    "Row LSTM": Plan(lambda rng: PixelRNN(SHAPE, "row", hidden=24, layers=2, rng=rng), 1200, 16, 4e-3),
     "gated PixelCNN": Plan(lambda rng: GatedPixelCNN(SHAPE, features=16, layers=4, kernel=5, head_width=32, places=True,
-                                                     rng=rng), 900, 16, 4e-3),
+                                                     rng=rng), 1300, 16, 4e-3),
 }
 
 

@@ -76,8 +76,8 @@ def draw_inversion(model, x, y, rows, steps, demo):
     demo.metric("noise_std", float(z.numpy().std()), "standard deviation of the noise found; 1 were perfect")
     mg.viz.image_grid(np.concatenate([shown(digits), 0.5 + z.numpy() / 6, shown(back)]), demo.path("inversion.png"),
                       columns=len(rows), labels=["digit", "noise", "back"],
-                      title=f"Inversion in {steps[-1]} steps: a test digit, the noise $z_T$ that DDIM makes it from, and "
-                            "what DDIM makes of that noise")
+                      title=f"Inversion in {steps[-1]} steps: test digits, the noise $z_T$ that DDIM makes them from, "
+                            "and what it makes of that noise")
     mg.viz.curves({"there and back": (np.array(steps), np.array(errors))}, demo.path("round_trip.png"), xlabel="steps",
                   ylabel="root mean square error of pixels", log="x", levels={"x̂ of a nearly clean digit": floor},
                   title="The round trip against the number of steps")

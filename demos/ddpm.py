@@ -81,9 +81,10 @@ def draw_terms(model, test, n, demo):
     mg.viz.curves({f"error in {model.prediction}": (t, errors)}, demo.path("simple_by_t.png"), xlabel="t",
                   ylabel="squared error, mean over pixels", log="y",
                   title="What training sees: all t count the same, and most of the error lies where most is noise")
-    mg.viz.curves({"$L_{t-1}$": (t, bits[:-1])}, demo.path("bound_by_t.png"), xlabel="t", ylabel="bits/dim", log="xy",
-                  title=f"What the bound sees: of its {bits.sum():.1f} bits/dim the last steps to the data, t = 1 … 10, "
-                        f"take {bits[:10].sum():.1f}")
+    mg.viz.curves({"$L_{t-1}$": (t, bits[:-1])}, demo.path("bound_by_t.png"), xlabel="t", ylabel="bits/dim",
+                  log="xy",
+                  title=f"What the bound sees: of its {bits.sum():.1f} bits/dim the last steps to the data, t = 1 … "
+                        f"10, take {bits[:10].sum():.1f}")
 
 
 def simple_loss(model, x, labels, t, rng):

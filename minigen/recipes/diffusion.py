@@ -41,7 +41,7 @@ def draw(samples, path, title=None):
 def evaluate(model, loader, rng):
     """`metrics.image_metrics` of DDIM's samples, as many of each class as the test set has, and the bound in bits/dim,
     given the label, of some test images, evenly spread."""
-    sampler, real, fake, labels = DDIM(model, DDIM_STEPS), [], [], []
+    sampler, real, fake, labels = DDIM(model, min(DDIM_STEPS, model.process.T)), [], [], []
     for batch in progress(loader, "sampling"):
         real.append(batch["x"].numpy())
         labels.append(batch["y"].numpy())

@@ -84,9 +84,11 @@ class MADE(MaskedAutoregressive):
         """
         if self.masks == 1:
             return super().log_prob(x)
-        active = int(self.net.active)
+        active, members = int(self.net.active), []
         with mg.no_grad():
-            members = [super(MADE, self.use(k)).log_prob(x) for k in range(self.masks)]
+            for k in range(self.masks):
+                self.use(k)
+                members.append(super().log_prob(x))
         self.use(active)
         return mg.logsumexp(mg.stack(members), axis=0) - math.log(self.masks)
 
@@ -106,6 +108,7 @@ class MADE(MaskedAutoregressive):
         rng, active, parts = mg.random.as_generator(rng), int(self.net.active), []
         chosen = np.bincount(rng.integers(self.masks, size=(n,)).numpy(), minlength=self.masks)
         for k in np.flatnonzero(chosen).tolist():
-            parts.append(super(MADE, self.use(k)).sample(int(chosen[k]), rng=rng, labels=labels, cached=cached))
+            self.use(k)
+            parts.append(super().sample(int(chosen[k]), rng=rng, labels=labels, cached=cached))
         self.use(active)
         return mg.take(mg.concatenate(parts), rng.permutation(n), axis=0)
