@@ -10,6 +10,8 @@ Trains three small conditional DCGANs on the bundled digits (minigen/models/adve
 Draws a grid of class × noise for each, and asks the digit classifier which digit each sample is: the share of samples
 that are what was asked for, class by class. The derivation is in docs/gan.md.
 """
+import functools
+
 import numpy as np
 
 import minigen as mg
@@ -22,7 +24,7 @@ from minigen.training import Adam, Trainer, schedules
 from minigen.viz.figure import PALETTE, finish, new_axes
 
 LATENTS, WIDTH, BATCH, CLASSES, SHAPE = 32, 16, 32, 10, (28, 28, 1)
-STEPS, LR, SAMPLES = 1000, 2e-3, 2000
+STEPS, SAMPLES = 1000, 2000
 
 
 def label_input(rng):
@@ -47,7 +49,9 @@ def auxiliary_classifier(rng):
                  generator=LabelInput(ImageGenerator(LATENTS + CLASSES, width=WIDTH, rng=G), CLASSES))
 
 
-KINDS = {"label input": label_input, "projection": projection, "auxiliary classifier": auxiliary_classifier}
+# and the rates of D and G in the beginning, chosen so that neither player runs away
+KINDS = {"label input": (label_input, (2e-3, 2e-3)), "projection": (projection, (1e-3, 4e-3)),
+         "auxiliary classifier": (auxiliary_classifier, (1e-3, 4e-3))}
 
 
 def main():
@@ -57,8 +61,8 @@ def main():
         train, test = bundled_digits("train", demo.data), bundled_digits("test", demo.data)
         real, accuracy = data.to_unit(test["x"][:n]), {}
         accuracy["test digits"] = hits(real, test["y"][:n])
-        for name, build in KINDS.items():
-            model = trained(build(mg.random.default_rng(demo.seed)), train, steps, demo.seed)
+        for name, (build, rates) in KINDS.items():
+            model = trained(build(mg.random.default_rng(demo.seed)), rates, train, steps, demo.seed)
             wanted = np.arange(n) % CLASSES
             fake = samples(model, wanted, demo.seed + 1)
             accuracy[name] = hits(fake, wanted)
@@ -71,10 +75,11 @@ def main():
         draw_accuracy(accuracy, demo.path("accuracy.png"))
 
 
-def trained(model, train, steps, seed):
-    """The model after so many steps, in evaluation mode."""
+def trained(model, rates, train, steps, seed):
+    """The model after so many steps, in evaluation mode. The rates fall to zero along half a cosine."""
     loader = data.Loader(train, BATCH, shuffle=True, seed=seed, drop_last=True, transform=data.on(x=data.to_unit))
-    Trainer(model, lambda p: Adam(p, lr=schedules.cosine(LR, steps), betas=(0.5, 0.99)), loader, seed=seed).run(steps)
+    D, G = (functools.partial(Adam, lr=schedules.cosine(rate, steps), betas=(0.5, 0.99)) for rate in rates)
+    Trainer(model, {"discriminator": D, "generator": G}, loader, seed=seed).run(steps)
     return model.eval()
 
 

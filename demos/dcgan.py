@@ -5,6 +5,7 @@ for as many CPU seconds as the DCGAN had at its last stop but one, and compares 
 features of the digit classifier (digit FID: less is better). Draws: the same noise while training goes on, samples, the nearest training images, the way from one digit
 to another, arithmetic on latents, the players' losses, and FID against time. The derivation is in docs/gan.md.
 """
+import functools
 import time
 
 import numpy as np
@@ -17,9 +18,8 @@ from minigen.models.adversarial.dcgan import spherical
 from minigen.recipes.sets import bundled_digits
 from minigen.training import Adam, Trainer, schedules
 
-LATENTS, WIDTH, LR = 64, 16, 2e-3
+LATENTS, WIDTH = 64, 16
 STOPS, SAMPLES = (0, 50, 100, 200, 400, 800, 2000), 2000
-PAIRS = (0, 3), (3, 7), (7, 2), (1, 9), (9, 0)              # of digits: thick minus thin from one, added to another
 
 
 def main():
@@ -28,11 +28,12 @@ def main():
         stops, n = ((0, 2, 4, 8), 200) if demo.smoke else (STOPS, SAMPLES)
         train, test = bundled_digits("train", demo.data), bundled_digits("test", demo.data)
         real = data.to_unit(test["x"][:n])
-        ours = Run(DCGAN(latents=LATENTS, width=WIDTH, rng=demo.seed), 32, stops[-1], train, real, demo.seed)
+        ours = Run(DCGAN(latents=LATENTS, width=WIDTH, rng=demo.seed), 32, (1e-3, 4e-3), stops[-1], train, real,
+                   demo.seed)
         for step in stops:
             ours.go(step)
         rival = GAN((28, 28, 1), LATENTS, (256, 256), rng=demo.seed)
-        theirs = Run(rival, 64, 3 * stops[-1], train, real, demo.seed, progress=False)
+        theirs = Run(rival, 64, (2e-3, 2e-3), 3 * stops[-1], train, real, demo.seed, progress=False)
         for seconds in mg.recipes.progress(ours.seconds[1:-1], "the GAN of perceptrons, for as long"):
             theirs.go_for(seconds)
         report(demo, ours, theirs, real)
@@ -40,13 +41,17 @@ def main():
 
 
 class Run:
-    """A model in training, looked at a few times on the way: steps, CPU seconds, FID, and images of the same noise."""
+    """A model in training, looked at a few times on the way: steps, CPU seconds, FID, and images of the same noise.
 
-    def __init__(self, model, batch, steps, train, real, seed, progress=True):
+    ``rates``: of D and G in the beginning; they fall to zero along half a cosine.
+    """
+
+    def __init__(self, model, batch, rates, steps, train, real, seed, progress=True):
         loader = data.Loader(train, batch, shuffle=True, seed=seed, drop_last=True, transform=data.on(x=data.to_unit))
         self.model, self.seed = model, seed
-        self.trainer = Trainer(model, lambda p: Adam(p, lr=schedules.cosine(LR, steps), betas=(0.5, 0.99)), loader,
-                               seed=seed, log_every=10, progress=progress)
+        D, G = (functools.partial(Adam, lr=schedules.cosine(rate, steps), betas=(0.5, 0.99)) for rate in rates)
+        self.trainer = Trainer(model, {"discriminator": D, "generator": G}, loader, seed=seed, log_every=10,
+                               progress=progress)
         self.real, self.features = real, mg.metrics.digit_features(real)[0]
         self.z = mg.random.default_rng(seed + 1).standard_normal((42, LATENTS))
         self.spent, self.steps, self.seconds, self.fid, self.film = 0.0, [], [], [], []
@@ -132,28 +137,20 @@ def draw_interpolation(run, path):
 
 
 def draw_arithmetic(run, samples, path):
-    """Mean latents of thick and thin samples of one digit; their difference makes another digit thick."""
+    """A digit, plus t times what leads from thin samples to thick ones: the difference of their mean latents."""
     z = mg.random.default_rng(run.seed + 2).standard_normal((len(samples), LATENTS)).numpy()
-    ink, digits = samples.mean(axis=(1, 2, 3)), mg.metrics.digit_features(samples)[1].argmax(axis=1)
-    rows, t = [], np.linspace(0, 2.5, 9)
-    for source, target in PAIRS:
-        order = by_ink(source, ink, digits)
-        fifth = max(1, len(order) // 5)
-        thin, thick = z[order[:fifth]].mean(axis=0), z[order[-fifth:]].mean(axis=0)
-        start = z[by_ink(target, ink, digits)[fifth]]
-        moved = start + t[:, None] * (thick - thin)                                                # (9, K)
-        rows += [thick, thin, *moved]
-    mg.viz.image_grid(run.generate(np.stack(rows).astype(np.float32)), path, columns=11,
-                      labels=[f"{target} + t (thick {source} − thin {source})" for source, target in PAIRS],
-                      heads=["thick", "thin", *(f"t = {v:.2g}" for v in t)],
-                      title="Arithmetic on latents: what makes one digit thick makes another thick")
-
-
-def by_ink(digit, ink, digits):
-    """Which samples are this digit, the lightest first; all samples of a generator that cannot make it yet."""
-    those = np.flatnonzero(digits == digit)
-    those = those if len(those) >= 5 else np.arange(len(digits))
-    return those[np.argsort(ink[those])]
+    order, fifth = np.argsort(samples.mean(axis=(1, 2, 3))), len(samples) // 5                      # by ink
+    thicker = z[order[-fifth:]].mean(axis=0) - z[order[:fifth]].mean(axis=0)
+    logits = mg.metrics.digit_features(samples)[1]
+    best = (logits - np.sort(logits, axis=1)[:, -2:-1]).argmax(axis=0)                              # of each digit
+    t = np.linspace(-3, 3, 13)
+    moved = z[best][:, None] + t[:, None] * thicker                                                # (10, 13, K)
+    moved *= np.linalg.norm(z[best], axis=1)[:, None, None] / np.linalg.norm(moved, axis=2, keepdims=True)
+    mg.viz.image_grid(run.generate(moved.reshape(-1, LATENTS).astype(np.float32)), path, columns=len(t),
+                      labels=[f"z of a {digit}" for digit in range(10)],
+                      heads=[f"t = {v:+.1f}".replace("-", "−") if v else "t = 0" for v in t],
+                      title="Arithmetic on latents: z + t (mean z of thick samples − mean z of thin ones), "
+                            "brought back to the length of z")
 
 
 def draw_curves(ours, theirs, demo):

@@ -21,7 +21,7 @@ def main():
         model, history = demo.trained(SMOKE)
         test, rng = bundled_digits("test", demo.data), mg.random.default_rng(demo.seed)
         firsts = [int(np.flatnonzero(test["y"] == digit)[0]) for digit in range(10)]
-        draw_forward(model.process, to_signed(test["x"][firsts[:8]]), rng, demo.path("forward.png"))
+        draw_forward(model.process, to_signed(test["x"][firsts[2:8]]), rng, demo.path("forward.png"))
         draw_path(model, rng, demo.path("path.png"))
         draw_samples(model, 1 if demo.smoke else 10, rng, demo)
         draw_terms(model, test, 1 if demo.smoke else 24, demo)
@@ -44,7 +44,7 @@ def draw_forward(process, x, rng, path):
 
 def draw_path(model, rng, path):
     """From noise to digits: z_t, and below it the guess x̂ of the network at that time."""
-    labels, wanted, columns = np.array([2, 3, 5, 7, 8]), some_times(model.process.T, 11)[::-1], []
+    labels, wanted, columns = np.array([2, 5, 8]), some_times(model.process.T, 11)[::-1], []
     for t, z in model.path(len(labels), rng=rng, labels=labels):
         if t in wanted:
             with mg.no_grad():

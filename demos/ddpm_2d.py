@@ -30,7 +30,7 @@ def main():
         labelled = DDPM(MLPDenoiser(2, classes=3, rng=rng), (2,), beta, prediction="v", classes=3, label_dropout=0.2)
         train(model, moons(), demo, steps=30 if demo.smoke else 2000)
         train(labelled, THREE, demo, steps=30 if demo.smoke else 1000)
-        count = 200 if demo.smoke else 1200
+        count = 200 if demo.smoke else 800
         draw_schedules(model.process.T, demo.path("schedules.png"))
         draw_forward(model.process, moons(), count, rng, demo.path("forward.png"))
         samples = draw_reverse(model, count, rng, demo.path("reverse.png"))
@@ -179,7 +179,7 @@ def scatter(panels, path, title, columns=3, half=2.6):
         colours = PALETTE[0] if labels is None else np.array(PALETTE)[labels]
         axis.scatter(*points.T, s=3, c=colours, alpha=0.6, linewidths=0)
         axis.set_title(name, fontsize=9, color=INK)
-    mg.viz.save(figure, path)
+    mg.viz.save(figure, path, dpi=90)                                       # points make large files
 
 
 if __name__ == "__main__":

@@ -14,9 +14,12 @@ from minigen import distributions as d
 from minigen.demo import Demo
 from minigen.models.latent.variational import MeanField, VariationalInference
 from minigen.training import Adam, Trainer, schedules
-from minigen.viz.figure import FAINT, INK, PALETTE, finish
+from minigen.viz.figure import FAINT, INK, PALETTE, save
 
+DPI = 110                                                               # of the pictures: small files
 BLUE, ORANGE, GREEN, RED = PALETTE[:4]
+
+
 class Exp:
     """x = e^z, a transform for the log-normal distribution."""
 
@@ -107,7 +110,7 @@ def draw_families(demo, count):
     last.set_axis_off()
     last.text(0, 0.5, "A family knows\n  log_prob, sample, entropy,\n  mean, variance,\n  cdf and icdf where they\n"
               "  exist, and its KL to others.", fontsize=9, color=INK, va="center", transform=last.transAxes)
-    finish(figure, demo.path("families.png"))
+    save(figure, demo.path("families.png"), DPI)
     demo.metric("off", math.sqrt(np.mean(np.square(off))), "standard errors, rms over all bins: 1 if exact")
 
 
@@ -178,7 +181,7 @@ def draw_directions(demo, steps):
                         loc="left")
         panel.set(ylim=(0, 0.9), yticks=[], xlabel="x")
         panel.legend(frameon=False, fontsize=8)
-    finish(figure, demo.path("kl_directions.png"))
+    save(figure, demo.path("kl_directions.png"), DPI)
     demo.metric("forward_std", forward.std.item(), "standard deviation of q by KL(p‖q): that of p")
     demo.metric("reverse_std", list(fits.values())[2].std.item(), "… by KL(q‖p) from the right: that of the mode (0.8)")
 

@@ -16,7 +16,7 @@ from minigen import data
 from minigen.demo import Demo
 from minigen.models.autoregressive import FVSBN, MADE, NADE
 from minigen.recipes.sets import fixed_digits
-from minigen.training import Adam, Trainer, schedules
+from minigen.training import SGD, Adam, Trainer, schedules
 from minigen.viz.figure import FAINT, INK, PALETTE, finish
 
 SIDE = 28
@@ -24,16 +24,17 @@ SIDE = 28
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How to make a model and how long to train it, from which learning rate."""
+    """How to make a model, how long to train it, by which optimiser and from which learning rate."""
     build: Callable
     steps: int
+    optimizer: Callable
     lr: float
 
 
 PLANS = {
-    "FVSBN": Plan(lambda rng: FVSBN(rng=rng), 1500, 5e-3),
-    "NADE": Plan(lambda rng: NADE(hidden=200, rng=rng), 600, 5e-3),
-    "MADE": Plan(lambda rng: MADE(hidden=(500,), rng=rng), 1500, 2e-3),
+    "FVSBN": Plan(lambda rng: FVSBN(rng=rng), 2000, lambda p, lr: SGD(p, lr=lr, momentum=0.9), 0.1),
+    "NADE": Plan(lambda rng: NADE(hidden=200, rng=rng), 600, lambda p, lr: Adam(p, lr=lr), 8e-3),
+    "MADE": Plan(lambda rng: MADE(hidden=(500,), rng=rng), 2000, lambda p, lr: Adam(p, lr=lr), 5e-3),
 }
 
 
@@ -62,7 +63,7 @@ def train(name, plan, demo, x):
     batch, steps = (20, 4) if demo.smoke else (100, plan.steps)
     loader = data.Loader(fixed_digits("train", demo.data), batch, seed=demo.seed, transform=data.on(x=data.binarise))
     model = plan.build(mg.random.default_rng(demo.seed))
-    trainer = Trainer(model, lambda p: Adam(p, lr=schedules.cosine(plan.lr, steps)), loader, seed=demo.seed,
+    trainer = Trainer(model, lambda p: plan.optimizer(p, schedules.cosine(plan.lr, steps)), loader, seed=demo.seed,
                       validate=lambda m: {"nll": nll(m, x[:500])}, validate_every=max(1, steps // 12))
     trainer.run(steps)
     tested = [line for line in trainer.history if "validation/nll" in line]

@@ -17,8 +17,9 @@ from minigen.demo import Demo
 from minigen.models.classifiers import BernoulliNaiveBayes, GaussianDiscriminant, GaussianNaiveBayes, LogisticRegression
 from minigen.recipes.sets import bundled_digits
 from minigen.training import Adam, Trainer
-from minigen.viz.figure import FAINT, INK, PALETTE, finish
+from minigen.viz.figure import FAINT, INK, PALETTE, save
 
+DPI = 80                                                                # of the pictures: small files
 CLASSIFIERS = {
     "logistic regression": LogisticRegression,
     "discriminant analysis,\none covariance for all": lambda D, K: GaussianDiscriminant(D, K, shared=True),
@@ -111,7 +112,7 @@ def draw_boundaries(sets, demo, n=150):
         if j == 0:
             panel.set_ylabel(f"classes: {name}", fontsize=9, color=INK)
         demo.metric(f"wrong_{i + 1}_{j + 1}", 100 * wrong, f"%, {title.split(',')[-1].strip()}; classes: {name}")
-    finish(figure, demo.path("boundaries.png"))
+    save(figure, demo.path("boundaries.png"), DPI)
 
 
 # ---- how many examples -----------------------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ def draw_learning(sets, demo, repeats):
     figure.axes[0].set_ylabel("wrong, %")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, ncols=4,
                   loc="outside lower center")
-    finish(figure, demo.path("learning.png"))
+    save(figure, demo.path("learning.png"), DPI)
 
 
 def few(repeats, n):
@@ -171,7 +172,7 @@ def draw_abilities(sample, demo):
         panel.set(xlim=(-6, 6), ylim=(-6, 6), aspect="equal")
     show_outliers(axes[0, 2], model, judge, x, demo)
     show_missing(axes[0, 3], model, sample, demo)
-    finish(figure, demo.path("abilities.png"))
+    save(figure, demo.path("abilities.png"), DPI)
 
 
 def show_outliers(panel, model, judge, x, demo):
@@ -260,7 +261,7 @@ def draw_digits(model, judge, wrong, demo):
             panel.imshow(image.reshape(28, 28), cmap=colours, vmin=limits[0], vmax=limits[1])
             panel.spines[:].set_visible(False)
         row[0].set_ylabel(title, fontsize=7.5, color=INK, rotation=0, ha="right", va="center")
-    finish(figure, demo.path("digits.png"))
+    save(figure, demo.path("digits.png"), DPI)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from minigen.demo import Demo
 from minigen.distributions import Mixture, Normal
 from minigen.samplers import (FiniteChain, RandomWalk, autocorrelation, effective_sample_size, metropolis_chain, r_hat,
                               run)
-from minigen.viz.figure import FAINT, INK, PALETTE, finish
+from minigen.viz.figure import FAINT, INK, PALETTE, save
 
+DPI = 100                                                               # of the pictures: small files
 BLUE, ORANGE, GREEN, RED, PINK = PALETTE[:5]
 MODES = (-2.0, 2.0)
 
@@ -86,7 +87,7 @@ def draw_graphs(kept, demo, steps=24):
     axes[-1, 1].set_xlabel("step t")
     axes[-1, 2].set_xlabel("state")
     figure.colorbar(image, ax=axes[:, 1], location="bottom", shrink=0.7, aspect=40, pad=0.01, label="probability")
-    finish(figure, demo.path("chains.png"))
+    save(figure, demo.path("chains.png"), DPI)
 
 
 def numbers(chain):
@@ -146,7 +147,7 @@ def draw_distances(kept, path):
     axes[0].set_ylabel("total variation distance")
     axes[0].axhline(0.25, color=INK, linewidth=0.8, linestyle=":")
     axes[1].legend(frameon=False, fontsize=8, loc="lower left")
-    finish(figure, path)
+    save(figure, path, DPI)
 
 
 def plain(panel):
@@ -195,7 +196,7 @@ def draw_line(demo, steps):
     axes[0, 2].set_title("autocorrelation ρ_t", fontsize=9, color=INK, loc="left")
     for panel, label in zip(axes[-1], ("step", "x", "lag t, steps")):
         panel.set_xlabel(label)
-    finish(figure, demo.path("two_modes.png"))
+    save(figure, demo.path("two_modes.png"), DPI)
 
 
 if __name__ == "__main__":

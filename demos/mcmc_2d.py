@@ -16,8 +16,9 @@ from minigen.data import densities
 from minigen.demo import Demo
 from minigen.distributions import Categorical, Mixture, MultivariateNormal, Normal
 from minigen.samplers import HMC, MALA, ULA, Gibbs, RandomWalk, autocorrelation, effective_sample_size, r_hat, run
-from minigen.viz.figure import FAINT, INK, PALETTE, finish
+from minigen.viz.figure import FAINT, INK, PALETTE, save
 
+DPI = 100                                                               # of the pictures: small files
 LEAPS = 8                                                               # of an HMC trajectory
 RHO = 0.97                                                              # correlation of the Gaussian
 STEPS = {                                                               # by hand: near what warm-up finds
@@ -148,7 +149,7 @@ def draw_paths(targets, demo, evaluations):
             if name == "correlated":
                 panel.set_title(kind, fontsize=10, color=INK)
         row[0].set_ylabel(TITLES[name], fontsize=9, color=INK)
-    finish(figure, demo.path("paths.png"))
+    save(figure, demo.path("paths.png"), DPI)
 
 
 def trajectories(target, start, count, seed):
@@ -183,7 +184,7 @@ def draw_traces(found, path):
         panel.set_title(f"{kind}: R̂ = {r_hat(chains.x).max():.2f} after {cost * len(chains.x):,} evaluations",
                         fontsize=9, color=INK, loc="left")
     axes[-1, 0].set_xlabel("evaluations of log p or its gradient")
-    finish(figure, path)
+    save(figure, path, DPI)
 
 
 def draw_autocorrelation(found, path):
@@ -198,7 +199,7 @@ def draw_autocorrelation(found, path):
         panel.set(xlabel="evaluations", ylim=(-0.3, 1.03))
         panel.set_title(TITLES[name], fontsize=9, color=INK, loc="left")
     axes[0, 0].legend(frameon=False, fontsize=8)
-    finish(figure, path)
+    save(figure, path, DPI)
 
 
 def distance_from(target, x, seed):
@@ -240,7 +241,7 @@ def draw_table(targets, found, demo):
         cell.set(edgecolor="#dddddd", facecolor="#f3f6f9" if row == 0 else "white")
         if column == 0:
             cell.set_text_props(ha="left")
-    finish(figure, demo.path("table.png"))
+    save(figure, demo.path("table.png"), DPI)
 
 
 # ---- step sizes ------------------------------------------------------------------------------------------------------
@@ -275,7 +276,7 @@ def draw_steps(demo, count, chains, points):
         panel.set(xlabel="step size ε")
     axes[0, 2].set_ylim(0.4, 3)
     axes[0, 2].legend(frameon=False, fontsize=8, loc="upper left")
-    finish(figure, demo.path("steps.png"))
+    save(figure, demo.path("steps.png"), DPI)
 
 
 def draw_extremes(target, path, seed):
@@ -295,7 +296,7 @@ def draw_extremes(target, path, seed):
             panel.plot(*start.T, "x", color=INK, markersize=7, markeredgewidth=1.5)
             panel.set_title(f"ε = {size:g}: {x.acceptance:.0%} accepted", fontsize=9, color=INK)
         row[0].set_ylabel(kind, fontsize=10, color=INK)
-    finish(figure, path)
+    save(figure, path, DPI)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from minigen.demo import Demo
 from minigen.distributions import Exponential, Mixture, Normal, Uniform
 from minigen.samplers import (HMC, RandomWalk, effective_sample_size, importance, inverse_transform, r_hat, rejection,
                               run)
-from minigen.viz.figure import FAINT, INK, PALETTE, finish, new_axes
+from minigen.viz.figure import FAINT, INK, PALETTE, new_axes, save
 
+DPI = 130                                                               # of the pictures: small files
 BLUE, ORANGE, GREEN, RED, PINK = PALETTE[:5]
 
 
@@ -91,7 +92,7 @@ def draw_inverse(demo, count):
     cost.set(xlabel="dimensions D", ylabel="numbers in the table")
     cost.legend(frameon=False, fontsize=8)
     head(cost, "where F⁻¹ is unknown, a table of F\nserves in one dimension, not in many")
-    finish(figure, demo.path("inverse_transform.png"))
+    save(figure, demo.path("inverse_transform.png"), DPI)
 
 
 # ---- rejection -------------------------------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ def draw_rejection(demo, count):
     axes[2].loglog(widths, kept, color=BLUE, linewidth=1.6)
     axes[2].set(xlabel="standard deviation of q", ylabel="kept, 1/M")
     head(axes[2], "narrower, M must cover p's tails;\nwider, most proposals are nowhere")
-    finish(figure, demo.path("rejection.png"))
+    save(figure, demo.path("rejection.png"), DPI)
 
 
 def bound(p, q):
@@ -167,7 +168,7 @@ def draw_importance(demo, count):
         panel.set(xlabel="s", xticks=[0.5, 1, 2, 5], xticklabels=["0.5", "1", "2", "5"], xlim=(0.3, 8))
         panel.minorticks_off()
     head(heavy, "a sign to look for: the share of the\nlargest weight; of equal ones it is 1/n")
-    finish(figure, demo.path("importance.png"))
+    save(figure, demo.path("importance.png"), DPI)
     demo.metric("ess_wide", ess[np.argmin(abs(widths - 4))], "ESS / n for s = 4")
 
 
@@ -202,7 +203,7 @@ def draw_chains(demo, steps):
     axes[2].minorticks_off()
     axes[2].legend(frameon=False, fontsize=8, loc="upper left")
     head(axes[2], f"after {steps:,} steps: R̂ tells, because half\nof the chains started on either side")
-    finish(figure, demo.path("chains.png"))
+    save(figure, demo.path("chains.png"), DPI)
     demo.metric("r_hat_apart", found["R̂ of 2 × 20 chains"][-1], "modes 12 apart, should be 1")
 
 
@@ -237,7 +238,7 @@ def draw_dimension(demo, count):
     chart.set(ylim=(0.02, 2000), xticks=dims, xticklabels=dims)
     chart.minorticks_off()
     chart.legend(frameon=False, fontsize=9, loc="lower left")
-    finish(figure, demo.path("dimension.png"))
+    save(figure, demo.path("dimension.png"), DPI)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from minigen.demo import Demo
 from minigen.distributions import Table, independent_parameters, joint_parameters, markov_parameters
-from minigen.viz.figure import FAINT, INK, PALETTE, finish, new_axes
+from minigen.viz.figure import FAINT, INK, PALETTE, new_axes, save
 
+DPI = 120                                                               # of the pictures: small files
 BLUE, ORANGE, GREEN, RED = PALETTE[:4]
 
 
@@ -62,7 +63,7 @@ def draw_independence(joints, demo):
         key = title.split(":")[0].split(",")[0].replace(" ", "_")
         demo.metric(f"I_{key}", both, "nats, I(x; y)")
         demo.metric(f"I_given_z_{key}", held, "nats, I(x; y | z)")
-    finish(figure, demo.path("independence.png"))
+    save(figure, demo.path("independence.png"), DPI)
 
 
 def draw_square(panel, name, p):
@@ -96,7 +97,7 @@ def draw_explaining(demo):
     axes.invert_yaxis()
     axes.set_xlim(0, 1.1)
     axes.grid(visible=False, axis="y")
-    finish(figure, demo.path("explaining_away.png"))
+    save(figure, demo.path("explaining_away.png"), DPI)
     demo.metric("burglar_alarm", answers["p(burglar | alarm)"], "p(burglar | alarm)")
     demo.metric("burglar_explained", answers["p(burglar | alarm, earthquake)"], "p(burglar | alarm, earthquake)")
 
@@ -119,7 +120,7 @@ def draw_bayes(demo):
         axes.semilogx(common, after, color=colour, linewidth=1.6, label=f"{tests} positive test{'s' * (tests > 1)}")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0.0, 0.84))
-    finish(figure, demo.path("bayes.png"))
+    save(figure, demo.path("bayes.png"), DPI)
     p = bit("ill", 0.01) * given("t", "ill", ones=[0.05, 0.9])
     demo.metric("ill_if_positive", p.given(t=1).probability(ill=1), "p(ill | positive) where 1 in 100 is ill")
 
@@ -155,7 +156,7 @@ def draw_counts(demo):
     table.scale(1, 1.25)
     for (row, _), cell in table.get_celld().items():
         cell.set(edgecolor="#dddddd", facecolor="#f3f6f9" if row == 0 else "white")
-    finish(figure, demo.path("counting.png"))
+    save(figure, demo.path("counting.png"), DPI)
     demo.metric("joint_10", counts["any joint, 2ⁿ − 1"][-1], "free parameters of 10 bits")
     demo.metric("pixel_joint", joint_parameters(pixel), "free parameters of three bytes")
     demo.metric("pixel_independent", independent_parameters(pixel), "of three independent bytes")

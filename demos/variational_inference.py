@@ -76,8 +76,8 @@ def gradients(D, estimator, runs, seed, draws=8):
 def draw_spread(demo, runs, dims):
     """Standard deviation against the dimension, and all estimates for one dimension."""
     found = {name: [gradients(D, name, runs, demo.seed) for D in dims] for name in ESTIMATORS}
-    figure, ((lines, cloud),) = figure_of(1, 2, 9.8, 3.8, "The gradient of the bound by one of D means, estimated from 8 "
-                                          f"draws {runs} times. The truth is −0.5")
+    figure, ((lines, cloud),) = figure_of(1, 2, 9.8, 3.8, "The gradient of the bound by one of D means, estimated from "
+                                          f"8 draws {runs} times. The truth is −0.5")
     for name, estimates in found.items():
         spread = [e.std() for e in estimates]
         lines.loglog(dims, spread, "o-", color=COLOURS[name], markersize=4, label=name)
@@ -107,8 +107,8 @@ def draw_training(demo, steps, D=20):
 
     The target has variances 1 and correlations ρ = ½: its precision is Λ = 2 I − 2ρ 11ᵀ/(1 − ρ + Dρ).
     """
-    figure, ((panel,),) = figure_of(1, 1, 6.8, 3.8, f"Training a mean field on a correlated normal of {D} dimensions, with "
-                                    "8 draws a step")
+    figure, ((panel,),) = figure_of(1, 1, 6.8, 3.8, f"Training a mean field on a correlated normal of {D} dimensions, "
+                                    "with 8 draws a step")
     shared = 2 * 0.5 / (0.5 + 0.5 * D)
     precision = 2 * np.eye(D) - shared
 
@@ -253,7 +253,7 @@ def draw_amortisation(bounds, log_p, demo):
     cloud.axhline(0, color=INK, linewidth=0.6)
     cloud.set(xlabel="bound with a q of its own, nats", ylabel="gap, nats")
     cloud.legend(frameon=False, fontsize=8)
-    head(cloud, "digit by digit: unusual digits (left) lose most")
+    head(cloud, "digit by digit: improbable ones (left) tend to lose more")
     finish(figure, demo.path("amortisation.png"))
     demo.metric("amortisation_gap", amortised, "nats, encoder's q against a mean field for each digit")
     demo.metric("family_gap", family, "nats, mean field for each digit against log p(x)")

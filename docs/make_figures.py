@@ -35,3 +35,4 @@ if __name__ == "__main__":
     copy("change_of_variables")
     copy("ar_forecast")
     copy("fvsbn_nade_made")
+    copy("cnf_2d")

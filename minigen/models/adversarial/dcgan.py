@@ -36,6 +36,11 @@ Generative Networks", 2016, arXiv:1609.04468), with Ω the angle between the two
 
     z(t) = sin((1 − t) Ω)/sin Ω · z₀ + sin(t Ω)/sin Ω · z₁.                                                          (5)
 
+**With labels** G's batch norms are conditional, y ↦ γ_y, β_y (T. Miyato and M. Koyama, 2018, arXiv:1802.05637), and the
+first acts on each of the H/4 · W/4 · 2F numbers before they become an image, not on 2F channels. So a class has a shape
+of its own from the start. Per channel it could only mix shapes that all classes share, which is enough in a deep
+network, but not here, where two layers follow.
+
 Differences from the paper: two strides for 28 × 28 images where it has four for 64 × 64; z ~ N(0, I) where it is
 uniform; no bias where batch norm follows, which would take it away again.
 """
@@ -58,7 +63,7 @@ class ImageGenerator(nn.Module):
     Args:
         latents: K. event_shape: (H, W, C). width: F.
         classes: None, or how many labels there are: then it is called with labels (N,) too, and its batch norms are
-            conditional on them (`nn.ConditionalBatchNorm`), as in T. Miyato and M. Koyama, 2018, arXiv:1802.05637.
+            conditional on them (`nn.ConditionalBatchNorm`).
         rng: generator or seed of the initial weights.
 
     Raises ValueError for H or W that 4 does not divide, z of another width, or labels where it wants none.

@@ -68,6 +68,7 @@ class NADE(Autoregressive):
 
     @property
     def order(self):
+        """Positions in the flattened x, in the order of generation, (D,)."""
         return self._order
 
     def conditionals(self, x):

@@ -187,6 +187,7 @@ class MaskedAutoregressive(Autoregressive):
 
     @property
     def order(self):
+        """Positions in the flattened x, in the order of generation, (D,)."""
         return self.net.order
 
     def conditionals(self, x):

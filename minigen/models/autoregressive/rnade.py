@@ -63,6 +63,7 @@ class RNADE(Autoregressive):
 
     @property
     def order(self):
+        """Positions in the flattened x, in the order of generation, (D,)."""
         return self._order
 
     def conditionals(self, x):

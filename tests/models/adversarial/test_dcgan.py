@@ -209,25 +209,32 @@ def test_the_spectral_critic_has_no_large_singular_value():
 
 # ---- classes ---------------------------------------------------------------------------------------------------------
 def test_each_class_has_its_own_gamma_and_beta():
-    """In the first conditional batch norm, class k has mean β_k and standard deviation |γ_k| once normalised over a
-    batch of all classes; changing class 1 changes its samples only."""
+    """In a conditional batch norm the entries of class k have γ_k times the deviation that they had once normalised over
+    all classes, and their mean times γ_k plus β_k. Changing β_1 changes the samples of class 1 alone."""
     model = CONDITIONAL["projection"]().astype("float64")
-    norm, rng = model.generator.norms[0], np.random.default_rng(1)
+    norm, rng = model.generator.norms[1], np.random.default_rng(1)
     with mg.no_grad():
-        norm.weight.weight[...] = mg.tensor(rng.uniform(0.5, 2, (CLASSES, 2 * F)))
-        norm.bias.weight[...] = mg.tensor(rng.standard_normal((CLASSES, 2 * F)))
-    h, y = mg.tensor(rng.standard_normal((300, 2, 3, 2 * F))), np.arange(300) % CLASSES
+        norm.weight.weight[...] = mg.tensor(rng.uniform(0.5, 2, (CLASSES, F)))
+        norm.bias.weight[...] = mg.tensor(rng.standard_normal((CLASSES, F)))
+    h, y = mg.tensor(rng.standard_normal((300, 2, 3, F))), np.arange(300) % CLASSES
     plain, out = norm.norm(h).numpy(), norm(h, mg.tensor(y)).numpy()
     for k in range(CLASSES):
         gamma, beta = norm.weight.weight.numpy()[k], norm.bias.weight.numpy()[k]
         np.testing.assert_allclose(out[y == k].mean(axis=(0, 1, 2)), gamma * plain[y == k].mean(axis=(0, 1, 2)) + beta)
         np.testing.assert_allclose(out[y == k].std(axis=(0, 1, 2)), gamma * plain[y == k].std(axis=(0, 1, 2)))
     model.eval()
-    before = model.sample(6, rng=3, labels=Y).numpy()
-    with mg.no_grad():
-        norm.bias.weight[1] = mg.tensor(np.full(2 * F, 5.0))
-    changed = np.any(model.sample(6, rng=3, labels=Y).numpy() != before, axis=(1, 2, 3))
-    np.testing.assert_array_equal(changed, Y == 1)
+    for norm in model.generator.norms:
+        before = model.sample(6, rng=3, labels=Y).numpy()
+        with mg.no_grad():
+            norm.bias.weight[1] = norm.bias.weight[1] + 1.0
+        changed = np.any(model.sample(6, rng=3, labels=Y).numpy() != before, axis=(1, 2, 3))
+        np.testing.assert_array_equal(changed, Y == 1)
+
+
+def test_the_first_conditional_norm_gives_each_class_a_shape():
+    """It acts on all H/4 · W/4 · 2F numbers, the second on F channels."""
+    shapes = [norm.bias.weight.shape for norm in CONDITIONAL["projection"]().generator.norms]
+    assert shapes == [(CLASSES, 2 * 3 * 2 * F), (CLASSES, F)]
 
 
 PATTERNS = np.full((CLASSES, 4, 4, 1), 0.2, np.float32)         # bright: the left half, the upper half, the middle
