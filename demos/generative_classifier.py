@@ -90,7 +90,8 @@ def show_posterior(panel, model, window):
     points, extent = grid(*window)
     p = model.posterior(mg.tensor(points.reshape(-1, 2))).numpy().reshape(*points.shape[:2], -1)
     colours = np.array([to_rgb(c) for c in PALETTE[:p.shape[-1]]])
-    panel.imshow(1 - 0.45 * (1 - p @ colours), extent=extent, origin="lower", interpolation="bilinear")
+    mixed = 1 - 0.45 * (1 - p @ colours)
+    panel.imshow(np.round(40 * mixed) / 40, extent=extent, origin="lower", interpolation="nearest")
     best = p.argmax(axis=-1)
     for k in range(p.shape[-1]):
         panel.contour(points[0, :, 0], points[:, 0, 1], best == k, [0.5], colors=INK, linewidths=0.6)

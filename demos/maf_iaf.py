@@ -107,7 +107,7 @@ def small_digits(split, folder=None):
 def fit_digits(demo):
     """Maximum likelihood on 14 × 14 digits: scores are all that training asks for."""
     steps = 5 if demo.smoke else 1200
-    model = ImageFlow(MAF(SIDE * SIDE, layers=3, hidden=(256,), rng=demo.seed), (SIDE, SIDE, 1), alpha=0.05)
+    model = ImageFlow(MAF(SIDE * SIDE, layers=3, hidden=(256,), rng=demo.seed), (SIDE, SIDE, 1), alpha=1e-6)
     loaders = {split: data.Loader(small_digits(split, demo.data), 128, shuffle=split == "train", seed=demo.seed,
                                   drop_last=split == "train", transform=data.on(x=data.dequantise))
                for split in ("train", "test")}

@@ -18,7 +18,7 @@ from minigen.samplers import (FiniteChain, RandomWalk, autocorrelation, effectiv
                               run)
 from minigen.viz.figure import FAINT, INK, PALETTE, save
 
-DPI = 100                                                               # of the pictures: small files
+DPI = 90                                                                # of the pictures: small files
 BLUE, ORANGE, GREEN, RED, PINK = PALETTE[:5]
 MODES = (-2.0, 2.0)
 

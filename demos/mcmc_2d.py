@@ -18,7 +18,7 @@ from minigen.distributions import Categorical, Mixture, MultivariateNormal, Norm
 from minigen.samplers import HMC, MALA, ULA, Gibbs, RandomWalk, autocorrelation, effective_sample_size, r_hat, run
 from minigen.viz.figure import FAINT, INK, PALETTE, save
 
-DPI = 100                                                               # of the pictures: small files
+DPI = 90                                                                # of the pictures: small files
 LEAPS = 8                                                               # of an HMC trajectory
 RHO = 0.97                                                              # correlation of the Gaussian
 STEPS = {                                                               # by hand: near what warm-up finds
@@ -178,7 +178,7 @@ def draw_traces(found, path):
                              "\nwhat does not like hills")
     for panel, (kind, (chains, cost)) in zip(axes[:, 0], found.items()):
         for i, colour in enumerate(PALETTE[:3]):
-            x = chains.x[:, i, 0]
+            x = chains.x[:600 // cost, i, 0]
             panel.plot(cost * np.arange(1, len(x) + 1), x, color=colour, linewidth=0.6)
         panel.set(ylabel="x₁", ylim=(-4, 4), xlim=0)
         panel.set_title(f"{kind}: R̂ = {r_hat(chains.x).max():.2f} after {cost * len(chains.x):,} evaluations",
