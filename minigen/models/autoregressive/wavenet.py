@@ -47,7 +47,7 @@ class DilatedLayer(nn.Module):
     def __init__(self, channels, skips, dilation, classes, last, rng):
         self.dilation = dilation
         self.conv = nn.Conv1d(channels, 2 * channels, 2, dilation=dilation, padding="causal", rng=rng)
-        self.given = nn.Embedding(classes, 2 * channels, rng=rng, weight_init="zeros") if classes else None
+        self.given = nn.Embedding(classes, 2 * channels, rng=rng) if classes else None
         self.residual = None if last else nn.Linear(channels, channels, rng=rng)      # nobody would read the last one
         self.skip = nn.Linear(channels, skips, rng=rng)
 
