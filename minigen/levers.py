@@ -1,11 +1,16 @@
-"""Two settings outside NumPy that decide how fast it runs; applied before NumPy is first imported.
+"""Three settings outside NumPy that decide how fast it runs; applied before NumPy is first imported.
 
 1. **BLAS kernel.** OpenBLAS picks its AVX2 kernels on AMD Zen 4 and Zen 5 although those CPUs have AVX-512. Where the
    CPU reports every AVX-512 subset that the ``SkylakeX`` kernels use, we ask for them. The variable is read when
    OpenBLAS loads, so it is set only while NumPy is not yet imported, and never over a user's own setting.
    ``MINIGEN_BLAS_KERNEL=0`` turns it off.
 
-2. **Allocator.** glibc hands every block above 128 KiB back to the kernel when it is freed, and faults it in again,
+2. **Idle BLAS threads.** After a matrix product OpenBLAS's threads go on asking for work, some 2²⁶ cycles by default, and
+   only then sleep. Until then they take a core from whatever else wants it, such as our own threads (`minigen.threads`).
+   We let them sleep after 2¹⁰ cycles. ``MINIGEN_BLAS_IDLE=0`` turns it off, and a user's own
+   ``OPENBLAS_THREAD_TIMEOUT`` is left alone.
+
+3. **Allocator.** glibc hands every block above 128 KiB back to the kernel when it is freed, and faults it in again,
    page by page, at the next allocation. We raise both thresholds, so that buffers are reused. The price is resident
    memory: up to `TRIM_BYTES` of freed memory stays with the process. ``MINIGEN_ALLOCATOR=0`` turns it off, and a user's
    own ``MALLOC_*_`` variables are left alone.
@@ -19,6 +24,7 @@ import sys
 
 MMAP_BYTES = 32 << 20    # the largest value glibc accepts (HEAP_MAX_SIZE / 2)
 TRIM_BYTES = 512 << 20
+IDLE = 10                # idle BLAS threads sleep after 2 to this power cycles
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3          # <malloc.h>
 _SKYLAKEX = {"avx512f", "avx512dq", "avx512cd", "avx512bw", "avx512vl"}
 
@@ -62,6 +68,18 @@ def choose_blas_kernel():
     return "SkylakeX (AVX-512), set by minigen"
 
 
+def let_blas_threads_sleep():
+    """Set OPENBLAS_THREAD_TIMEOUT. Return a sentence that says what was done."""
+    if _off("MINIGEN_BLAS_IDLE"):
+        return "left alone (MINIGEN_BLAS_IDLE=0)"
+    if "OPENBLAS_THREAD_TIMEOUT" in os.environ:
+        return f"left alone (you set OPENBLAS_THREAD_TIMEOUT={os.environ['OPENBLAS_THREAD_TIMEOUT']})"
+    if "numpy" in sys.modules:
+        return "too late (NumPy was imported before minigen; import minigen first and idle threads leave the cores free)"
+    os.environ["OPENBLAS_THREAD_TIMEOUT"] = str(IDLE)
+    return f"idle threads sleep after {1 << IDLE} cycles, set by minigen"
+
+
 def keep_freed_memory():
     """Raise glibc's mmap and trim thresholds. Return a sentence that says what was done."""
     if _off("MINIGEN_ALLOCATOR"):
@@ -79,6 +97,7 @@ def keep_freed_memory():
 
 
 def apply():
-    """Apply both levers once; called by ``import minigen`` before NumPy."""
+    """Apply the levers once; called by ``import minigen`` before NumPy."""
     report["BLAS kernel"] = choose_blas_kernel()
+    report["BLAS threads"] = let_blas_threads_sleep()
     report["allocator"] = keep_freed_memory()

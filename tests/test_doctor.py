@@ -13,8 +13,8 @@ from minigen import doctor
 
 def test_every_fact_is_a_line_of_text():
     facts = doctor.examine()
-    assert list(facts) == ["minigen", "Python", "NumPy", "BLAS", "BLAS kernel", "allocator", "CPU", "memory", "SciPy",
-                           "matplotlib", "tqdm", "CuPy", "GPU"]
+    assert list(facts) == ["minigen", "Python", "NumPy", "BLAS", "BLAS kernel", "BLAS threads", "allocator", "CPU", "memory",
+                           "SciPy", "matplotlib", "tqdm", "CuPy", "GPU"]
     assert all(isinstance(fact, str) and fact and "\n" not in fact for fact in facts.values())
     assert facts["minigen"] == mg.__version__ and facts["NumPy"] == np.__version__
     assert facts["SciPy"] == importlib.metadata.version("scipy") and "logical cores" in facts["CPU"]

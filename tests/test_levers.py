@@ -1,4 +1,4 @@
-"""The two settings outside NumPy: what is done, on which machine, and that a user's own choice is never overridden."""
+"""The three settings outside NumPy: what is done, on which machine, and that a user's own choice is never overridden."""
 import os
 import platform
 import subprocess
@@ -14,7 +14,7 @@ ZEN4 = ("AuthenticAMD", {"avx2", *levers._SKYLAKEX})
 
 def fresh(code, **environment):
     """Run code in a new Python, with these variables of ours in its environment and no others. Return its output."""
-    ours = ("OPENBLAS_CORETYPE", "MINIGEN_", "MALLOC_", "GLIBC_TUNABLES")
+    ours = ("OPENBLAS_CORETYPE", "OPENBLAS_THREAD_TIMEOUT", "MINIGEN_", "MALLOC_", "GLIBC_TUNABLES")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     clean["PYTHONPATH"] = os.path.dirname(os.path.dirname(os.path.abspath(levers.__file__)))
     done = subprocess.run([sys.executable, "-c", code], env={**clean, **environment}, capture_output=True, text=True)
@@ -80,6 +80,36 @@ def test_another_architecture_is_left_alone(monkeypatch):
     assert "OPENBLAS_CORETYPE" not in os.environ
 
 
+def test_idle_blas_threads_sleep_soon():
+    assert report("BLAS threads").startswith("idle threads sleep after 1024 cycles, set by minigen")
+    assert report("BLAS threads", before="import numpy").startswith("too late (NumPy was imported before minigen")
+    assert report("BLAS threads", MINIGEN_BLAS_IDLE="0").startswith("left alone (MINIGEN_BLAS_IDLE=0)")
+    assert report("BLAS threads", OPENBLAS_THREAD_TIMEOUT="26").startswith("left alone (you set OPENBLAS_THREAD_TIMEOUT=26)")
+
+
+@linux
+def test_blas_reads_how_long_to_stay_awake():
+    """After a product on two threads and a rest, the process has used no more time than the product took."""
+    code = """
+import time
+import minigen, numpy as np
+if minigen.threads.count() < 2:
+    print(0.0)
+else:
+    a = np.ones((400, 400), np.float32)
+    a @ a                                                 # starts the threads
+    used = 0.0
+    for _ in range(20):
+        a @ a
+        before = time.process_time()
+        time.sleep(0.005)                                 # awake, the other thread would use up to 5 ms here
+        used += time.process_time() - before
+    print(used)
+"""
+    used = float(fresh(code, OPENBLAS_NUM_THREADS="2"))
+    assert used < 0.03, f"{used:.3f} s of 0.1 s were spent asking for work"
+
+
 @glibc
 def test_the_allocator_keeps_freed_memory():
     assert report("allocator").startswith("keeps up to 512 MiB of freed memory")
@@ -120,12 +150,12 @@ def test_another_c_library_is_left_alone(monkeypatch):
     assert levers.keep_freed_memory() == "left alone (not glibc)"
 
 
-def test_import_applies_both_before_numpy():
+def test_import_applies_all_before_numpy():
     code = """
 import sys
 import minigen
-assert set(minigen.levers.report) == {"BLAS kernel", "allocator"}
-print("too late" in minigen.levers.report["BLAS kernel"])
+assert set(minigen.levers.report) == {"BLAS kernel", "BLAS threads", "allocator"}
+print(any("too late" in said for said in minigen.levers.report.values()))
 """
     assert fresh(code) == "False"
 
@@ -140,4 +170,4 @@ def test_the_cpu_is_read_where_linux_tells(monkeypatch):
 
 def test_results_do_not_depend_on_the_levers():
     code = "import minigen, numpy as np; print((np.arange(64.).reshape(8, 8) @ np.ones((8, 8))).sum())"
-    assert fresh(code) == fresh(code, MINIGEN_BLAS_KERNEL="0", MINIGEN_ALLOCATOR="0") == str(np.arange(64.0).sum() * 8)
+    assert fresh(code) == fresh(code, MINIGEN_BLAS_KERNEL="0", MINIGEN_BLAS_IDLE="0", MINIGEN_ALLOCATOR="0") == str(np.arange(64.0).sum() * 8)
