@@ -101,8 +101,10 @@ class Autoregressive(GenerativeModel):
         return [Objective("nll", list(self.parameters()), lambda batch, rng: self._terms(batch["x"]))]
 
     def _terms(self, x):
-        """{"loss"}, with a prior also {"nll"}, by the conditionals of one pass."""
-        nll = -Autoregressive.log_prob(self, x).mean()
+        """{"loss"}, with a prior also {"nll"}, by the conditionals of one pass. On a GPU the values of x go unchecked
+        here: looking at them would make every step wait for it."""
+        flat = self._flat(x, look=x.device == "cpu")
+        nll = -mg.sum(self._log_conditional(self.conditionals(flat), flat), axis=1).mean()                    # Eq. (1)
         if not self.l2:
             return {"loss": nll}
         squares = sum(mg.sum(mg.square(W)) for W in self._weights())
@@ -165,14 +167,16 @@ class Autoregressive(GenerativeModel):
         return first
 
     # ---- inside --------------------------------------------------------------------------------------------------
-    def _flat(self, x, known=None):
-        """x as (N, D), checked; of ``known`` entries only those first in the order must have values."""
+    def _flat(self, x, known=None, look=True):
+        """x as (N, D), checked, its values if ``look``; of ``known`` entries only those first in the order must have
+        any."""
         if x.shape[1:] != self.event_shape or x.ndim != 1 + len(self.event_shape):
             wanted = ", ".join(map(str, self.event_shape))
             raise ValueError(f"{type(self).__name__}: wants observations (N, {wanted}), got shape {x.shape}")
         flat = mg.reshape(x, (len(x), self.features))
         if known is None:
-            self._check_values(flat)
+            if look:
+                self._check_values(flat)
             return flat
         given = np.zeros(self.features, dtype=bool)
         given[self.order[:known]] = True

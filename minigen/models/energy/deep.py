@@ -88,10 +88,10 @@ class DeepEBM(GenerativeModel):
         return mg.reshape(E, (len(x),))
 
     # ---- sampling ------------------------------------------------------------------------------------------------
-    def langevin(self, x, steps, *, rng, keep=None):
+    def langevin(self, x, steps, *, rng, keep=None, look=True):
         """``steps`` of Eq. (3) from x (N, *event). ``keep``: a list to which each state is appended.
 
-        Raises FloatingPointError if the chains diverge.
+        Raises FloatingPointError if the chains diverge, unless ``look`` is False: on a GPU looking waits for it.
         """
         rng = as_generator(rng)
         for _ in range(steps):
@@ -106,7 +106,7 @@ class DeepEBM(GenerativeModel):
                 x = mg.clip(x, *self.bounds)
             if keep is not None:
                 keep.append(x)
-        if not mg.all(mg.isfinite(x)):
+        if look and not mg.all(mg.isfinite(x)):
             raise FloatingPointError(f"DeepEBM: {int(mg.sum(~mg.isfinite(x)).item())} entries of the Langevin chains "
                                      f"are not finite after {steps} steps of size {self.step_size}; take a smaller "
                                      "step_size")
@@ -126,13 +126,13 @@ class DeepEBM(GenerativeModel):
         rng = as_generator(rng)
         return self._frozen(self._start(n, rng), steps, rng, keep)
 
-    def _frozen(self, x, steps, rng, keep=None):
+    def _frozen(self, x, steps, rng, keep=None, look=True):
         """Langevin steps in evaluation mode, with nothing recorded about the weights."""
         training = self.training
         self.eval()
         try:
             with mg.no_grad():
-                return self.langevin(x, steps, rng=rng, keep=keep)
+                return self.langevin(x, steps, rng=rng, keep=keep, look=look)
         finally:
             self.train(training)
 
@@ -144,13 +144,16 @@ class DeepEBM(GenerativeModel):
 
     # ---- learning ------------------------------------------------------------------------------------------------
     def negatives(self, n, *, rng):
-        """n draws x⁻: chains from the buffer, some of them started afresh, put back where they end."""
+        """n draws x⁻: chains from the buffer, some of them started afresh, put back where they end.
+
+        Raises FloatingPointError on a CPU if they diverge; on a GPU the loss tells, which is NaN then.
+        """
         rng, size = as_generator(rng), len(self.replay)
         index = rng.permutation(size)[:n] if n <= size else rng.integers(size, size=(n,))
         start = mg.take(self.replay, index, axis=0)
         afresh = mg.reshape(rng.random(n) < self.fresh, (n,) + (1,) * len(self.event_shape))
         start = mg.where(afresh, self._start(n, rng), start)
-        x = self._frozen(start, self.steps, rng)
+        x = self._frozen(start, self.steps, rng, look=start.device == "cpu")
         with mg.no_grad():
             self.replay[index] = x
         return x
