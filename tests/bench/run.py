@@ -1,103 +1,90 @@
 """Time minigen beside PyTorch eager: same model, same numbers, same machine, in one run.
 
-    python tests/bench/run.py                       # every workload, as a table
+    python tests/bench/run.py                          # every workload, import times, geometric mean
     python tests/bench/run.py --only vae_mlp --json
+    python tests/bench/run.py --only vae_mlp --jax     # beside JAX's jit too, where JAX is installed
+    python tests/bench/run.py --profile --only unet28  # where minigen's time goes: per op, forward and backward
+    python tests/bench/run.py --scaling --only batch   # how cost grows, with the fitted exponent
 
 Each side runs in a process of its own, so that their thread pools do not disturb each other, and they take turns: A B A
 B …. The figure is the median over turns of the mean milliseconds a step, the ratio that of the medians. Before anything
-is timed both sides must agree: same number of parameters, same loss on the same batch and noise to 1e-4. Memory is the
+is timed the sides must agree: same number of parameters, same loss on the same batch and noise to 1e-4. Memory is the
 growth of the process's peak resident memory over the one it had after importing its library, in MB (10⁶ bytes).
 """
 import argparse
-import importlib.util
 import json
-import os
-import pathlib
-import statistics
-import subprocess
 import sys
 
-HERE = pathlib.Path(__file__).resolve().parent
+import scaling
+import tables
+from sides import Side, compare, import_times, installed
+
 WORKLOADS = ("tiny_ops", "vae_mlp", "dcgan28", "made784", "realnvp2d", "ebm_conv", "unet28", "rbm784")
+WITH_JAX = ("vae_mlp",)
 
 
-class Side:
-    """One library's process: asked for steps, answers with milliseconds."""
-
-    def __init__(self, library, workload, threads):
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads),
-                       "MKL_NUM_THREADS": str(threads)}
-        self.process = subprocess.Popen([sys.executable, str(HERE / "worker.py"), library, workload, str(threads)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-        self.ready = self._answer()
-
-    def _answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit("bench: a worker stopped; its message stands above")
-        return json.loads(line)
-
-    def ask(self, **question):
-        self.process.stdin.write(json.dumps(question) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+def comparison(options):
+    """The table of workloads, and the import times."""
+    libraries = installed("torch", *(["jax"] if options.jax else []))
+    if options.jax and "jax" not in libraries:
+        raise SystemExit("bench: --jax needs JAX, which is not installed here: pip install jax")
+    rows = []
+    for name in options.only or WORKLOADS:
+        if name != "import":
+            there = [library for library in libraries if library != "jax" or name in WITH_JAX]
+            rows.append(compare(name, there, options.threads, options.turns or 15, options.seconds or 6.0))
+    result = {"workloads": rows, "geometric_mean": {library: tables.geometric_mean(tables.ratios(rows, library))
+                                                    for library in libraries[1:]}}
+    text = [tables.comparison(rows, libraries)] if rows else []
+    if not options.only or "import" in options.only:
+        result["import_ms"] = import_times(["minigen", "numpy", *libraries[1:]])
+        text.append(tables.imports(result["import_ms"]))
+    return result, "\n\n".join(text)
 
 
-def compare(workload, threads, turns, seconds):
-    """One row of the table."""
-    sides = {"minigen": Side("minigen", workload, threads)}
-    if importlib.util.find_spec("torch"):
-        sides["torch"] = Side("torch", workload, threads)
-    if len(sides) == 2:
-        agree(workload, *(side.ready for side in sides.values()))
-    step_seconds = {name: side.ready["ms"] * side.ready["ops"] / 1e3 for name, side in sides.items()}
-    steps = {name: max(1, int(seconds / turns / step)) for name, step in step_seconds.items()}
-    times = {name: [] for name in sides}
-    for _ in range(turns):
-        for name, side in sides.items():
-            times[name].append(side.ask(steps=steps[name])["ms"])
-    row = {"workload": workload}
-    for name in ("minigen", "torch"):
-        row[f"{name}_ms"] = statistics.median(times[name]) if name in sides else None
-    row["ratio"] = row["minigen_ms"] / row["torch_ms"] if row["torch_ms"] else None
-    for name in ("minigen", "torch"):
-        row[f"{name}_mb"] = sides[name].ask(memory=True)["mb"] if name in sides else None
-    for side in sides.values():
+def growth(options):
+    """How cost grows along each series."""
+    libraries = installed("torch")
+    results = [scaling.measure(name, libraries, options.threads, options.turns or 5, options.seconds or 1.0)
+               for name in options.only or scaling.SERIES]
+    return results, "\n\n".join(scaling.table(result, libraries) for result in results)
+
+
+def profiles(options):
+    """Where minigen's time goes."""
+    from profiling import table
+    results, text = [], []
+    for name in options.only or WORKLOADS:
+        side = Side("minigen", name, options.threads)
+        steps = max(1, int((options.seconds or 2.0) / side.ready["ms"] * 1e3))
+        plain, report = side.ask(steps=steps)["ms"], side.ask(profile=True, steps=steps)
         side.close()
-    return row
-
-
-def agree(workload, a, b):
-    """Both sides compute the same thing, or the comparison means nothing."""
-    if a["parameters"] != b["parameters"] or abs(a["loss"] - b["loss"]) > 1e-4 * max(1.0, abs(b["loss"])):
-        raise SystemExit(f"bench: {workload} differs: minigen has {a['parameters']} parameters and loss {a['loss']}, "
-                         f"PyTorch {b['parameters']} and {b['loss']}")
-
-
-def table(rows):
-    """The rows as aligned text."""
-    lines = [f"{'workload':<12}{'minigen ms':>12}{'PyTorch ms':>12}{'ratio':>8}{'minigen MB':>12}{'PyTorch MB':>12}"]
-    for row in rows:
-        cells = [row["minigen_ms"], row["torch_ms"], row["ratio"], row["minigen_mb"], row["torch_mb"]]
-        text = ["–" if c is None else f"{c:.{digits}f}" for c, digits in zip(cells, (4, 4, 2, 1, 1))]
-        lines.append(f"{row['workload']:<12}" + "".join(f"{t:>{w}}" for t, w in zip(text, (12, 12, 8, 12, 12))))
-    return "\n".join(lines)
+        results.append({"workload": name, "ms_without": plain, **report})
+        text.append(table(f"{name}: {plain:.3f} ms a step, {report['ms']:.3f} ms under the clock", report))
+    return results, "\n\n".join(text)
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", choices=WORKLOADS, help="time only this workload (repeatable)")
-    parser.add_argument("--json", action="store_true", help="print a list of objects instead of the table")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--profile", action="store_true", help="minigen's time per op instead of a comparison")
+    what.add_argument("--scaling", action="store_true", help="how cost grows, instead of the workloads")
+    what.add_argument("--jax", action="store_true", help="beside JAX's jit too, on " + ", ".join(WITH_JAX))
+    parser.add_argument("--only", action="append", metavar="NAME",
+                        help=f"only this one (repeatable): {', '.join(WORKLOADS)}, import; with --scaling: "
+                        + ", ".join(scaling.SERIES))
+    parser.add_argument("--json", action="store_true", help="print objects instead of tables")
     parser.add_argument("--threads", type=int, default=2, help="threads for each side (default 2)")
-    parser.add_argument("--turns", type=int, default=15, help="how often each side is timed (default 15)")
-    parser.add_argument("--seconds", type=float, default=6.0, help="measuring time for each side (default 6)")
+    parser.add_argument("--turns", type=int, help="how often each side is timed (default 15; with --scaling 5)")
+    parser.add_argument("--seconds", type=float,
+                        help="measuring time for each side (default 6; with --scaling 1 a size, with --profile 2)")
     options = parser.parse_args(argv)
-    rows = [compare(name, options.threads, options.turns, options.seconds) for name in options.only or WORKLOADS]
-    print(json.dumps(rows, indent=2) if options.json else table(rows))
+    known = tuple(scaling.SERIES) if options.scaling else WORKLOADS + (() if options.profile else ("import",))
+    for name in options.only or ():
+        if name not in known:
+            parser.error(f"argument --only: {name!r} is none of {', '.join(known)}")
+    result, text = (profiles if options.profile else growth if options.scaling else comparison)(options)
+    print(json.dumps(result, indent=2) if options.json else text)
     return 0
 
 

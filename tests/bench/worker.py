@@ -1,9 +1,10 @@
-"""One side of a comparison: ``worker.py LIBRARY WORKLOAD THREADS``.
+"""One side of a comparison: ``worker.py LIBRARY WORKLOAD THREADS SETTINGS``.
 
-Reads questions as JSON lines, answers as JSON lines.
+Makes the workload with its settings (a JSON object), then reads questions as JSON lines and answers as JSON lines.
 """
 import importlib
 import json
+import os
 import pathlib
 import sys
 import time
@@ -20,33 +21,54 @@ def resident(field):
         return None
 
 
-def run(step, steps, ops):
-    """Mean milliseconds of a step, or of one op where a step makes ``ops`` of them."""
+def load(library, threads):
+    """Import a library and have it use so many threads."""
+    if library == "jax" and hasattr(os, "sched_setaffinity"):        # it has as many as there are cores to see
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    module = importlib.import_module(library)
+    if library == "torch":
+        module.set_num_threads(threads)
+
+
+def run(step, steps):
+    """Mean milliseconds of a step."""
     start = time.perf_counter()
     for _ in range(steps):
         step()
-    return (time.perf_counter() - start) * 1e3 / steps / ops
+    return (time.perf_counter() - start) * 1e3 / steps
 
 
-def main(library, workload, threads):
+def first_look(step, most=10, seconds=0.5):
+    """Milliseconds of a step after warming up: the last half of ``most`` steps, or of what half a second allows."""
+    begin, times = time.perf_counter(), []
+    while len(times) < 2 or (len(times) < 2 * most and time.perf_counter() - begin < seconds):
+        times.append(run(step, 1))
+    times = times[len(times) // 2:]
+    return sum(times) / len(times)
+
+
+def answer(question, step, before):
+    """What the other end wants to know."""
+    if question.get("memory"):
+        peak = resident("VmHWM")
+        return {"mb": None if peak is None else peak - before}
+    if question.get("profile"):
+        from profiling import Profile
+        with Profile() as profile:
+            run(step, question["steps"])
+        return profile.report(question["steps"])
+    return {"ms": run(step, question["steps"])}
+
+
+def main(library, workload, threads, settings):
     module = importlib.import_module(f"workloads.{workload}")
-    if library == "torch":
-        torch = importlib.import_module("torch")
-        torch.set_num_threads(int(threads))
-    else:
-        importlib.import_module("minigen")
+    load(library, int(threads))
     before = resident("VmRSS")
-    step, parameters, loss = getattr(module, library)()
-    ops = getattr(module, "OPS", 1)
-    run(step, 5, ops)
-    print(json.dumps({"ms": run(step, 10, ops), "ops": ops, "parameters": parameters, "loss": loss}), flush=True)
+    step, parameters, loss = getattr(module, library)(**json.loads(settings))
+    ready = {"ms": first_look(step), "ops": getattr(module, "OPS", 1), "parameters": parameters, "loss": loss}
+    print(json.dumps(ready), flush=True)
     for line in sys.stdin:
-        question = json.loads(line)
-        if question.get("memory"):
-            peak = resident("VmHWM")
-            print(json.dumps({"mb": None if peak is None else peak - before}), flush=True)
-        else:
-            print(json.dumps({"ms": run(step, question["steps"], ops)}), flush=True)
+        print(json.dumps(answer(json.loads(line), step, before)), flush=True)
 
 
 if __name__ == "__main__":
