@@ -25,13 +25,15 @@ class Demo:
         name: of the script. description: its docstring, shown by ``--help``.
         argv: arguments, by default those of the command line.
         recipe: name of the recipe whose model the demo shows; it adds the option ``--model``, and see `trained`.
+        full: what the option ``--full`` does, where there is more to run than fits into a demo's three minutes.
 
     Attributes:
-        smoke: whether only to show that all works (under 10 s). seed: of everything random. out: the folder, a Path.
+        smoke: whether only to show that all works (under 10 s). full: whether all of it is wanted.
+        seed: of everything random. out: the folder, a Path.
         data: a folder of IDX files, or None.
     """
 
-    def __init__(self, name, description, argv=None, recipe=None):
+    def __init__(self, name, description, argv=None, recipe=None, full=None):
         parser = Parser(prog=f"{name}.py", description=description,
                         formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--smoke", action="store_true", help="a short run that draws every picture, under 10 s")
@@ -39,9 +41,12 @@ class Demo:
         if recipe:
             parser.add_argument("--model", type=pathlib.Path, help="folder of a run of `minigen train`, whose model is "
                                                                    "shown instead of training one now")
+        if full:
+            parser.add_argument("--full", action="store_true", help=full)
         add_shared_options(parser)
         options = parser.parse_args(argv)
         self._recipe, self._run = recipe, options.model if recipe else None
+        self.full = getattr(options, "full", False)
         self.name, self.smoke, self.seed, self.data = name, options.smoke, options.seed, options.data
         self.out, self._backend = options.out or pathlib.Path("out") / name, options.backend
         self.metrics, self._pictures, self._began = {}, [], time.perf_counter()

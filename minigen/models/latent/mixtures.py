@@ -47,13 +47,17 @@ class _MixtureModel(GenerativeModel):
         """p(x), a `Mixture` over vectors (D,)."""
         return Mixture(self.logits, self.components())
 
+    def log_joint(self, x):
+        """log w_k p_k(x) in nats, (N, K)."""
+        return mg.log_softmax(self.logits) + self.components().log_prob(mg.expand_dims(self._rows(x), 1))
+
     def log_prob(self, x):
         """log p(x) in nats, (N,). Eq. (1)."""
-        return self.distribution().log_prob(self._rows(x))
+        return mg.logsumexp(self.log_joint(x), axis=1)
 
     def responsibilities(self, x):
         """r_nk, (N, K). Eq. (3)."""
-        return mg.exp(self.distribution().log_responsibilities(self._rows(x)))
+        return mg.softmax(self.log_joint(x))
 
     def fit(self, x, steps=100, tolerance=1e-6):
         """EM on x (N, *event) until the mean log-likelihood rises by less than ``tolerance`` nats.
@@ -188,6 +192,11 @@ class BernoulliMixture(_MixtureModel):
     def components(self):
         """p_k, a batch of K distributions over D bits."""
         return Bernoulli(self.pixel_logits)
+
+    def log_joint(self, x):
+        """log w_k p_k(x) in nats, (N, K). With logits l, log p_k(x) = l_k·x − Σ_d ζ(l_kd): a matrix product."""
+        score = mg.matmul(self._rows(x), self.pixel_logits.T) - mg.sum(mg.softplus(self.pixel_logits), axis=1)
+        return mg.log_softmax(self.logits) + score
 
     def prototypes(self):
         """μ_k, (K, *event)."""

@@ -100,6 +100,16 @@ def test_bits_sum_to_one():
     np.testing.assert_allclose(np.exp(p.log_prob(mg.tensor(states)).numpy()).sum(), 1)
 
 
+def test_the_matrix_product_is_the_mixture():
+    """log p(x) of bits as a matrix product, beside the Mixture of Bernoullis, and the same for Gaussians."""
+    p, x = BernoulliMixture(3, (8,), rng=0).astype("float64"), prototypes_and_bits(20)
+    np.testing.assert_allclose(p.log_prob(x).numpy(), p.distribution().log_prob(x).numpy(), rtol=1e-12)
+    np.testing.assert_allclose(p.responsibilities(x).numpy().sum(axis=1), 1)
+    x, _ = blobs(20)
+    p = model("full", x)
+    np.testing.assert_allclose(p.log_prob(x).numpy(), p.distribution().log_prob(x).numpy(), rtol=1e-12)
+
+
 @pytest.mark.parametrize("call, message", [
     (lambda: GaussianMixtureModel(0), "wants K ≥ 1 and a covariance 'full', 'diagonal' or 'spherical', got 0"),
     (lambda: GaussianMixtureModel(2, covariance="round"), "got 2 and 'round'"),
