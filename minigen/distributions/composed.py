@@ -5,6 +5,7 @@ Mixture.      p(x) = Σ_k w_k p_k(x),   log p(x) = logsumexp_k (log w_k + log p_
               a draw: k with probability w_k, then x from p_k.                                               (3)
 
 Transformed.  For z ~ p and x = f(z) with f invertible,  log p(x) = log p(f⁻¹(x)) + log|det ∂f⁻¹/∂x|.           (4)
+              Under one f for both, the determinants cancel in log p − log q: KL of the images is KL of the bases.
 
 Independent.  Entries of the batch that are taken together as one event:  log p(x) = Σ_i log p_i(x_i).        (5)
 """
@@ -124,6 +125,14 @@ class Transformed(Distribution):
 
     def _draw(self, eps):
         return self.transform.forward(self.base._draw(eps))[0]
+
+
+@register_kl(Transformed, Transformed)
+def _transformed_transformed(p, q):
+    if p.transform is not q.transform:
+        raise NotImplementedError("kl_divergence: Transformed‖Transformed is in closed form under one and the same "
+                                  "transform only; estimate it with kl_monte_carlo(p, q, n, rng=…)")
+    return kl_divergence(p.base, q.base)                                                                    # Eq. (4)
 
 
 class Independent(Distribution):

@@ -16,13 +16,22 @@ Categorical. K logits on the last axis, with the log-probabilities
 Gumbel's trick: if G_k = −log(−log U_k) with U_k uniform, then argmax_k (l_k + G_k) = k with probability p_k.  (5)
 Proof: T_k = exp(−l_k − G_k) = −log U_k / e^{l_k} is the waiting time of a Poisson process with rate e^{l_k}, and of
 independent processes k fires first with probability e^{l_k} / Σ_j e^{l_j}.
+
+Distribution functions, of values in their order:
+
+    F(x) = Σ_{k ≤ x} p_k,    F⁻¹(u) = the least k with F(k) ≥ u.                                              (6)
 """
 from minigen.distributions.base import Distribution, parameters
 from minigen.functional import log_softmax, sigmoid_cross_entropy, softmax
 from minigen.ops.activations import sigmoid, softplus
+from minigen.ops.create import arange
 from minigen.ops.elementwise import exp
 from minigen.ops.index import take_along_axis
+from minigen.ops.piecewise import where
 from minigen.ops.reduce import argmax
+from minigen.ops.scan import cumsum
+from minigen.ops.shape import expand_dims
+from minigen.tensor import Tensor, tensor
 
 
 class Bernoulli(Distribution):
@@ -60,6 +69,12 @@ class Bernoulli(Distribution):
     def entropy(self):
         l = self.logits
         return self.sum_event(sigmoid(l) * softplus(-l) + sigmoid(-l) * softplus(l))                        # Eq. (3)
+
+    def cdf(self, x):
+        return where(x < 0, 0, where(x < 1, sigmoid(-self.logits), 1))                                      # Eq. (6)
+
+    def icdf(self, u):
+        return (u > sigmoid(-self.logits)).astype(self.logits.dtype)                                        # Eq. (6)
 
     def parameter_count(self):
         return self.event_size
@@ -122,6 +137,12 @@ class Categorical(Distribution):
         log_probs = self.log_probs
         return -self.sum_event((exp(log_probs) * log_probs).sum(axis=-1))                                   # Eq. (4)
 
+    def cdf(self, x):
+        return cdf_of_values(self.probs, x)
+
+    def icdf(self, u):
+        return icdf_of_values(self.probs, u)
+
     def parameter_count(self):
         return self.event_size * (self.classes - 1)
 
@@ -133,3 +154,18 @@ class Categorical(Distribution):
 
     def _draw(self, eps):
         return argmax(self.logits + eps, axis=-1)                                                           # Eq. (5)
+
+
+# ---- finitely many values --------------------------------------------------------------------------------------------
+def cdf_of_values(probs, x):
+    """F(x), of x's shape, where the value k = 0 … K − 1 has probability probs[…, k]. Eq. (6)."""
+    x = x if isinstance(x, Tensor) else tensor(x)
+    values = arange(probs.shape[-1]).astype(probs.dtype)
+    return where(values <= expand_dims(x, -1), probs, 0).sum(axis=-1)
+
+
+def icdf_of_values(probs, u):
+    """The least k with F(k) ≥ u, int64 of u's shape. Eq. (6)."""
+    u = u if isinstance(u, Tensor) else tensor(u)
+    F = cumsum(probs[..., :-1], axis=-1)                                            # F(K − 1) is 1, whatever rounding says
+    return (F < expand_dims(u, -1)).astype("int64").sum(axis=-1)

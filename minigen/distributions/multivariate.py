@@ -21,6 +21,7 @@ from minigen.ops.elementwise import exp, log
 from minigen.ops.linalg import cholesky, matmul, solve_triangular
 from minigen.ops.reduce import broadcast_to, sum
 from minigen.ops.shape import diagonal, expand_dims, moveaxis, reshape, tril
+from minigen.ops.special import ndtr
 from minigen.tensor import Tensor, tensor
 
 
@@ -87,6 +88,10 @@ class MultivariateNormal(Distribution):
 
     def entropy(self):
         return sum(self.log_std + (0.5 + HALF_LOG_2PI), axis=-1)                                            # Eq. (3)
+
+    def cdf(self, x):
+        """P(X_d ≤ x_d) of each entry by itself; of all together there is no closed form."""
+        return ndtr((x - self.mean) / self.variance ** 0.5)
 
     def parameter_count(self):
         D = self.event_size

@@ -108,6 +108,18 @@ def test_a_transformed_normal_is_the_log_normal():
     assert p.reparameterised and p.event_shape == (2,)
 
 
+def test_divergence_under_one_transform_is_that_of_the_bases():
+    """Against quadrature of the log-normal densities; two transforms have no closed form."""
+    to_exp = ToExp()
+    p, q = (Transformed(Normal(t([m]), t([s])), to_exp) for m, s in ((0.3, -0.5), (-0.2, 0.1)))
+    x = np.exp(np.linspace(-9, 9, 40_001))
+    log_p, log_q = (d.log_prob(t(x[:, None])).numpy() for d in (p, q))
+    expected = integrate.simpson(np.exp(log_p) * (log_p - log_q) * x, x=np.log(x))
+    np.testing.assert_allclose(kl_divergence(p, q).item(), expected, rtol=1e-8)
+    with pytest.raises(NotImplementedError, match="one and the same transform only; estimate it"):
+        kl_divergence(p, Transformed(q.base, ToExp()))
+
+
 # ---- independent -----------------------------------------------------------------------------------------------------
 def test_independent_sums_over_what_was_batch():
     base = Logistic(t(np.arange(6.0).reshape(2, 3)), t(0.0))

@@ -81,6 +81,15 @@ def test_bernoulli_gradients():
     assert_gradients(lambda l: Bernoulli(l).entropy(), l)
 
 
+def test_bernoulli_distribution_function_against_scipy():
+    l = np.array([-1.5, 0.0, 2.0])
+    p, oracle = Bernoulli(mg.tensor(l)), stats.bernoulli(special.expit(l))
+    for x in (-0.5, 0.0, 0.7, 1.0, 3.0):
+        np.testing.assert_allclose(p.cdf(mg.full(3, x)).numpy(), oracle.cdf(x), rtol=1e-7)
+    for u in (0.01, 0.3, 0.6, 0.99):
+        np.testing.assert_array_equal(p.icdf(mg.full(3, u)).numpy(), oracle.ppf(u))
+
+
 # ---- Categorical -----------------------------------------------------------------------------------------------------
 @given(hnp.arrays(np.float64, hnp.array_shapes(min_dims=1, max_dims=3, max_side=4), elements=logits))
 def test_categorical_sums_to_one_and_equals_its_definition(l):
@@ -135,6 +144,22 @@ def test_categorical_gradients():
     l, x = rng.standard_normal((2, 4)), rng.integers(0, 4, (3, 2))
     assert_gradients(lambda l: Categorical(l).log_prob(mg.tensor(x)), l)
     assert_gradients(lambda l: Categorical(l).entropy(), l)
+
+
+def test_categorical_distribution_function():
+    """F against sums, F⁻¹ by its definition, also where rounding leaves F(K − 1) below 1."""
+    l = np.random.default_rng(0).standard_normal((2, 3, 4))
+    p, probs = Categorical(mg.tensor(l)), special.softmax(l, axis=-1)
+    for x in (-1, 0, 1.5, 3, 7):
+        expected = probs[..., :max(0, int(np.floor(x)) + 1)].sum(axis=-1)
+        np.testing.assert_allclose(p.cdf(mg.full((2, 3), x, dtype="float64")).numpy(), expected, rtol=1e-12)
+    u = np.random.default_rng(1).random((50, 2, 3))
+    k = p.icdf(mg.tensor(u)).numpy()
+    F = np.cumsum(probs, axis=-1)
+    at = np.take_along_axis(np.broadcast_to(F, (50, 2, 3, 4)), k[..., None], axis=-1)[..., 0]
+    below = at - np.take_along_axis(np.broadcast_to(probs, (50, 2, 3, 4)), k[..., None], axis=-1)[..., 0]
+    assert k.dtype == np.int64 and (at >= u - 1e-12).all() and (below < u).all()
+    assert p.icdf(mg.ones((2, 3))).numpy().max() == 3
 
 
 def test_categorical_refuses():

@@ -114,6 +114,13 @@ def test_gradients():
                      mean, log_std, lower)
 
 
+def test_the_distribution_function_of_each_entry():
+    S = np.array([[2.0, 0.6], [0.6, 0.5]])
+    p = MultivariateNormal.from_covariance(mg.tensor(np.array([0.3, -1.0])), mg.tensor(S))
+    x = np.array([[0.0, 0.0], [1.0, -2.0]])
+    np.testing.assert_allclose(p.cdf(mg.tensor(x)).numpy(), stats.norm([0.3, -1.0], np.sqrt(np.diag(S))).cdf(x), rtol=1e-7)
+
+
 def test_shapes_and_counts():
     p = MultivariateNormal(mg.zeros(4), 0.0, mg.zeros((7, 4, 4)))
     assert p.batch_shape == (7,) and p.mean.shape == (7, 4) and p.parameter_count() == 4 + 10
