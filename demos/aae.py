@@ -64,7 +64,7 @@ def fit(prior, images, fresh, steps, demo):
 
 
 def distance(model, fresh, seed):
-    """MMD (Eq. 3 of minigen/metrics/kernels.py, its root) between codes of test digits and as many draws of the prior."""
+    """√MMD² (Eq. 3 of minigen/metrics/kernels.py) between codes of test digits and as many draws of the prior."""
     with mg.no_grad():
         codes = model.encode(fresh).numpy()
         prior = model.draw_prior(len(codes), mg.random.default_rng(seed + 7)).numpy()

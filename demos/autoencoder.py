@@ -1,4 +1,4 @@
-"""Autoencoders: what a few numbers can hold of a digit, the linear one beside PCA, and why it is no generative model yet.
+"""Autoencoders: what a few numbers hold of a digit, the linear one beside PCA, and why it draws nothing yet.
 
 Pictures: two features of each digit, coloured by class, by PCA, by a linear autoencoder and by a deep one; the linear
 autoencoder's error and subspace on their way to PCA's; the error against the number of features; reconstructions; and
@@ -59,7 +59,8 @@ def train(model, images, steps, lr, seed, every=None):
     """Adam with a cosine schedule on batches of 128; ``every`` so many steps: a function of the step and the model."""
     x = mg.tensor(images)
     trainer = Trainer(model, lambda p: Adam(p, lr=schedules.cosine(lr, steps)),
-                      lambda rng: {"x": mg.take(x, rng.integers(len(x), size=(128,)), axis=0)}, seed=seed, progress=False)
+                      lambda rng: {"x": mg.take(x, rng.integers(len(x), size=(128,)), axis=0)}, seed=seed,
+                      progress=False)
     for step in every or ():
         trainer.run(step)
         yield step
@@ -108,8 +109,8 @@ def draw_sizes(pca, images, fresh, steps, demo):
     linear = [pca.error(fresh, K) for K in sizes]
     curves({"PCA": (np.array(sizes), np.array(linear)), "deep autoencoder": (np.array(sizes), np.array(deep))},
            demo.path("sizes.png"), log="xy", xlabel="features K", ylabel="½ ‖r(x) − x‖² of test digits",
-           title="What K numbers hold of a digit: a curved surface of K dimensions passes nearer to the digits than any "
-                 "plane")
+           title="What K numbers hold of a digit: a curved surface of K dimensions passes nearer to the digits than "
+                 "any plane")
     for K, a, b in zip(sizes, linear, deep):
         demo.metric(f"error_{K}", b, f"½ ‖r(x) − x‖² of test digits, deep, {K} features; PCA {a:.2f}")
     return models

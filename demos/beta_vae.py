@@ -45,7 +45,8 @@ def trained(model, images, steps, seed):
     """The model after Adam on digits as bits."""
     x = mg.tensor((images > 127).astype(np.float32))
     Trainer(model, lambda p: Adam(p, lr=schedules.cosine(2e-3, steps)),
-            lambda rng: {"x": mg.take(x, rng.integers(len(x), size=(128,)), axis=0)}, seed=seed, progress=False).run(steps)
+            lambda rng: {"x": mg.take(x, rng.integers(len(x), size=(128,)), axis=0)}, seed=seed,
+            progress=False).run(steps)
     return model.eval()
 
 
@@ -101,7 +102,8 @@ def draw_shannon(demo, D=8):
     for panel in (left, right):
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(color="#eeeeee")
-    figure.suptitle("A linear β-VAE is reverse water-filling: no nat for a variance below β σ_x²", fontsize=10, color=INK)
+    figure.suptitle("A linear β-VAE is reverse water-filling: no nat for a variance below β σ_x²", fontsize=10,
+                    color=INK)
     finish(figure, demo.path("shannon.png"))
     demo.metric("shannon_gap", max(abs(r - water_filling(values, b)[0]) for b, (r, _, _) in found.items()),
                 "nats of rate, the largest distance of a linear β-VAE from Shannon's")
@@ -134,8 +136,8 @@ def draw_images(models, bits, demo, count=8):
         rows += [model.decode(model.encode(bits[:count])).numpy(), model.sample(count, rng=rng).numpy()]
         labels.append(f"β = {beta:g}")
     image_grid(np.concatenate(rows), demo.path("images.png"), columns=2 * count, labels=labels,
-               title="Restored (left) and drawn (right): a small β restores best and does not know where to draw; a large "
-                     "one draws blurred images, and few of them")
+               title="Restored (left) and drawn (right): a small β restores best and does not know where to draw; a "
+                     "large one draws blurred images, and few of them")
 
 
 def draw_rates(models, bits, demo):

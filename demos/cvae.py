@@ -66,7 +66,7 @@ def fit(model, train, held, steps, seed):
 
 # ---- where all can be summed -----------------------------------------------------------------------------------------
 def draw_gap(demo):
-    """log p(x|y), the bound, and its gap on tables, as q(z|x, y) goes from the prior p(z|y) to the posterior and past."""
+    """On tables: log p(x|y), the bound, and its gap, as q goes from the prior p(z|y) to the posterior and past it."""
     rng = np.random.default_rng(demo.seed + 2)
     p = (Table(rng.dirichlet(np.ones(2)), "y") * Table(rng.dirichlet(np.ones(4) * 0.6, 2).T, "z", "y", conditions=1)
          * Table(rng.dirichlet(np.ones(3) * 0.4, (2, 4)).transpose(2, 1, 0), "x", "z", "y", conditions=2))
@@ -89,7 +89,7 @@ def draw_gap(demo):
                       label="KL(q ‖ p(z | x, y))")
     axes.legend(frameon=False, fontsize=9)
     finish(figure, demo.path("gap.png"))
-    demo.metric("gap_identity", np.abs(np.array(bounds) + gaps - truth).max(), "nats, largest |bound + gap − log p(x|y)|")
+    demo.metric("gap_identity", np.abs(np.array(bounds) + gaps - truth).max(), "nats, largest |bound + gap − log p|")
 
 
 # ---- digits ----------------------------------------------------------------------------------------------------------
@@ -141,8 +141,8 @@ def classify(model, held, demo):
     """The label of the largest bound, under equal priors."""
     n = 100 if demo.smoke else 1000
     guess = model.log_prob_of_labels(held["x"][:n], rng=demo.seed, samples=10).numpy().argmax(axis=1)
-    demo.metric("wrong", 100 * float((guess != held["y"].numpy()[:n]).mean()), f"% of {n} test digits: the label of the "
-                                                                            "largest bound (10 draws) is another")
+    wrong = 100 * float((guess != held["y"].numpy()[:n]).mean())
+    demo.metric("wrong", wrong, f"% of {n} test digits: the label of the largest bound (10 draws) is another")
 
 
 if __name__ == "__main__":

@@ -63,8 +63,8 @@ def draw_table(areas, path):
     axes = figure.subplots()
     axes.imshow(table, cmap="RdBu", vmin=0, vmax=1, aspect="auto")
     for (i, j), area in np.ndenumerate(table):
-        axes.text(j, i, f"{area:.2f}", ha="center", va="center", fontsize=8.5, weight="bold" if j == len(digits) else None,
-                  color="white" if abs(area - 0.5) > 0.33 else INK)
+        axes.text(j, i, f"{area:.2f}", ha="center", va="center", fontsize=8.5,
+                  weight="bold" if j == len(digits) else None, color="white" if abs(area - 0.5) > 0.33 else INK)
     axes.set_xticks(range(table.shape[1]), [*map(str, digits), "mean"])
     axes.set_yticks(range(len(names)), [f"{name}: {DETECTORS[name].kind}" for name in names])
     axes.xaxis.tick_top()
@@ -104,8 +104,8 @@ def draw_typical(scores, images, labels, path, count=14):
 def draw_scores(score, labels, path):
     """How the score of one model is spread, digit by digit."""
     figure, axes = new_axes(6.4, 3.6, "digit", f"−log p of {CLOSE}, nats",
-                            f"Learnt without {SHOWN}, which is unlikely; but each digit has a price of its own, and a 1 "
-                            "is the cheapest")
+                            f"Learnt without {SHOWN}, which is unlikely; but each digit has a price of its own, and a "
+                            "1 is the cheapest")
     order = sorted(range(10), key=lambda digit: np.median(score[labels == digit]))
     boxes = axes.boxplot([score[labels == digit] for digit in order], widths=0.6, patch_artist=True, whis=(5, 95),
                          showfliers=False, medianprops={"color": INK})

@@ -167,5 +167,5 @@ def cdf_of_values(probs, x):
 def icdf_of_values(probs, u):
     """The least k with F(k) ≥ u, int64 of u's shape. Eq. (6)."""
     u = u if isinstance(u, Tensor) else tensor(u)
-    F = cumsum(probs[..., :-1], axis=-1)                                            # F(K − 1) is 1, whatever rounding says
+    F = cumsum(probs[..., :-1], axis=-1)                                        # F(K − 1) is 1, whatever rounding says
     return (F < expand_dims(u, -1)).astype("int64").sum(axis=-1)

@@ -167,10 +167,10 @@ MAP = {"latents": 32, "hidden": (256,), "squash": True}
 DETECTORS = {
     "ink": Detector("Σ x", grey, nothing, ink(1)),
     "blank": Detector("−Σ x", grey, nothing, ink(-1)),
-    "autoencoder": Detector("reconstruction error", grey,
-                            by_gradients(lambda seed: Autoencoder(rng=seed, **MAP), 1500, 1e-3), energy),
-    "denoiser": Detector("reconstruction error", grey,
-                         by_gradients(lambda seed: DenoisingAutoencoder(noise=0.5, rng=seed, **MAP), 1500, 1e-3), energy),
+    "autoencoder": Detector("reconstruction error", grey, by_gradients(lambda seed: Autoencoder(
+        rng=seed, **MAP), 1500, 1e-3), energy),
+    "denoiser": Detector("reconstruction error", grey, by_gradients(lambda seed: DenoisingAutoencoder(
+        noise=0.5, rng=seed, **MAP), 1500, 1e-3), energy),
     "PCA, probabilistic": Detector("−log p", noisy, exactly, minus_log_prob),
     "factor analysis": Detector("−log p", noisy, by_em(lambda seed: FactorAnalysis(40, (28, 28, 1), rng=seed), 30),
                                 minus_log_prob),

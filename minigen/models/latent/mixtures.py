@@ -117,8 +117,8 @@ class GaussianMixtureModel(_MixtureModel):
 
     def __init__(self, K, event_shape=(2,), covariance="full", floor=1e-4, *, rng=0):
         if covariance not in ("full", "diagonal", "spherical") or K < 1:
-            raise ValueError("GaussianMixtureModel: wants K ≥ 1 and a covariance 'full', 'diagonal' or 'spherical', got "
-                             f"{K} and {covariance!r}")
+            raise ValueError("GaussianMixtureModel: wants K ≥ 1 and a covariance 'full', 'diagonal' or 'spherical', "
+                             f"got {K} and {covariance!r}")
         self.event_shape, self.covariance, self.floor = tuple(event_shape), covariance, floor
         D = math.prod(self.event_shape)
         self.logits = Parameter(mg.zeros(K))
