@@ -14,6 +14,7 @@ import contextvars
 import difflib
 import importlib
 import importlib.util
+import os
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class Backend:
     Attributes: ``name``; ``array_type``, the class of its arrays; ``linalg`` and every public name of ``module``.
     """
     fuses = False     # does `fuse` compile?
+    tf32 = False      # do float32 matrix products round their factors to 10 bits?
 
     def __init__(self, name, module, array_type):
         vars(self).update({key: value for key, value in vars(module).items() if not key.startswith("_")})
@@ -95,8 +97,7 @@ class Backend:
         raise NotImplementedError
 
     def spread(self, work, n, numbers):
-        """[work(s)] for slices s that cover range(n); on a CPU several, side by side, if ``numbers`` to handle are
-        many."""
+        """[work(s)] for slices s that cover range(n); on a CPU several, side by side, for many ``numbers`` to handle."""
         return [work(slice(0, n))]
 
     def fuse(self, function):
@@ -169,7 +170,11 @@ _LARGE = 4096      # elements from which these two are worth it
 
 
 class CupyBackend(Backend):
-    """CuPy on one CUDA device. Raises BackendError when CuPy is absent or finds no GPU."""
+    """CuPy on one CUDA device. Raises BackendError when CuPy is absent or finds no GPU.
+
+    With CUPY_TF32=1 in the environment, tensor cores take the factors of float32 matrix products (and so convolutions)
+    rounded to 10 bits, an error of about 1e-3; ``tf32`` tells. float64, in which we check, stays as it is.
+    """
     fuses = True
     special, triangular = "cupyx.scipy.special", "cupyx.scipy.linalg"
 
@@ -191,6 +196,7 @@ class CupyBackend(Backend):
             raise BackendError(f"backend 'cupy': CuPy {cupy.__version__} is installed but this machine has no GPU; "
                                "stay with mg.use('numpy')")
         super().__init__("cupy", cupy, cupy.ndarray)
+        self.tf32 = int(os.environ.get("CUPY_TF32", 0)) > 0                      # as CuPy reads it
 
     def to_numpy(self, array):
         return self.module.asnumpy(array)

@@ -62,4 +62,5 @@ def describe_gpu():
         return "installed, not usable", " ".join(str(error).split())
     free, total = xp.memory()
     name = xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    return xp.module.__version__, f"{name}, {free / 2**30:.1f} GiB free of {total / 2**30:.1f} GiB"
+    tf32 = "on (CUPY_TF32)" if xp.tf32 else "off (CUPY_TF32=1 turns it on)"
+    return xp.module.__version__, f"{name}, {free / 2**30:.1f} GiB free of {total / 2**30:.1f} GiB, TF32 {tf32}"

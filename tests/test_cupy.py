@@ -75,3 +75,28 @@ def test_cupy_with_a_gpu_is_used(clean):
     with mg.use("cupy") as xp:
         assert xp.name == "cupy" and xp.exp is cupy.exp and xp.fuses and xp.memory() == (1, 2)
         assert backends.of(cupy.ndarray()) is xp
+
+
+@pytest.mark.parametrize("value, tf32", [(None, False), ("0", False), ("1", True)])
+def test_tf32_is_off_unless_the_environment_asks_for_it(clean, value, tf32):
+    clean.setitem(sys.modules, "cupy", _fake_cupy(lambda: 1))
+    clean.delenv("CUPY_TF32", raising=False)
+    if value is not None:
+        clean.setenv("CUPY_TF32", value)
+    with mg.use("cupy") as xp:
+        assert xp.tf32 is tf32
+    assert mg.backend.get("numpy").tf32 is False
+
+
+def test_tf32_changes_float32_products_alone_on_a_gpu():
+    """Products of factors that 10 bits cannot hold: 1 + 2⁻¹² becomes 1 in TF32, and stays itself in float32."""
+    cupy = pytest.importorskip("cupy")
+    try:
+        xp = backends.get("cupy")
+    except mg.BackendError as error:
+        pytest.skip(str(error))
+    if xp.tf32 and int(cupy.cuda.Device().compute_capability) < 80:
+        pytest.skip("a GPU without TF32")
+    x = 1 + 2.0 ** -12
+    got = {kind: float((cupy.full((64, 64), x, kind) @ cupy.eye(64, dtype=kind))[0, 0]) for kind in ("float32", "float64")}
+    assert got["float64"] == x and (got["float32"] == x) is not xp.tf32

@@ -65,10 +65,11 @@ def test_cupy_without_a_gpu(monkeypatch):
                                      "backend 'cupy': CuPy 13.0 is installed but this machine has no GPU")
 
 
-def test_cupy_with_a_gpu(monkeypatch):
+@pytest.mark.parametrize("tf32, told", [(False, "off (CUPY_TF32=1 turns it on)"), (True, "on (CUPY_TF32)")])
+def test_cupy_with_a_gpu(monkeypatch, tf32, told):
     device = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceProperties=lambda i: {"name": b"A GPU"}))
     module = types.SimpleNamespace(__version__="13.4")
-    cupy = types.SimpleNamespace(memory=lambda: (3 << 30, 8 << 30), cuda=device, module=module)
+    cupy = types.SimpleNamespace(memory=lambda: (3 << 30, 8 << 30), cuda=device, module=module, tf32=tf32)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(mg.backend, "get", lambda name: cupy)
-    assert doctor.describe_gpu() == ("13.4", "A GPU, 3.0 GiB free of 8.0 GiB")
+    assert doctor.describe_gpu() == ("13.4", f"A GPU, 3.0 GiB free of 8.0 GiB, TF32 {told}")

@@ -29,6 +29,12 @@ def test_a_series_takes_its_settings_to_the_worker():
     assert losses == pytest.approx(want, rel=1e-5)
 
 
+def test_minigen_is_loaded_before_numpy_as_its_levers_ask():
+    side = sides.Side("minigen", "tiny_ops", 1)
+    side.close()
+    assert side.ready["levers"] and not any(found.startswith("too late") for found in side.ready["levers"].values())
+
+
 def test_one_row_end_to_end(capsys):
     assert run.main(["--only", "tiny_ops", "--json", "--turns", "2", "--seconds", "0.02", "--threads", "1"]) == 0
     result = json.loads(capsys.readouterr().out)

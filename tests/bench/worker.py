@@ -31,17 +31,19 @@ def load(library, threads):
 
 
 def run(step, steps):
-    """Mean milliseconds of a step."""
+    """Mean milliseconds of a step. Where steps run on behind Python's back, ``step.finish()`` waits for the last."""
     start = time.perf_counter()
     for _ in range(steps):
         step()
+    if hasattr(step, "finish"):
+        step.finish()
     return (time.perf_counter() - start) * 1e3 / steps
 
 
-def first_look(step, most=10, seconds=0.5):
-    """Milliseconds of a step after warming up: the last half of ``most`` steps, or of what half a second allows."""
+def first_look(step, most=20, seconds=0.5):
+    """Milliseconds of a step after warming up: the last half of 20 steps, or of what half a second allows."""
     begin, times = time.perf_counter(), []
-    while len(times) < 2 or (len(times) < 2 * most and time.perf_counter() - begin < seconds):
+    while len(times) < 4 or (len(times) < most and time.perf_counter() - begin < seconds):
         times.append(run(step, 1))
     times = times[len(times) // 2:]
     return sum(times) / len(times)
@@ -61,11 +63,12 @@ def answer(question, step, before):
 
 
 def main(library, workload, threads, settings):
-    module = importlib.import_module(f"workloads.{workload}")
-    load(library, int(threads))
+    load(library, int(threads))                    # first: minigen sets NumPy up before it is loaded, as for a user
     before = resident("VmRSS")
+    module = importlib.import_module(f"workloads.{workload}")
     step, parameters, loss = getattr(module, library)(**json.loads(settings))
-    ready = {"ms": first_look(step), "ops": getattr(module, "OPS", 1), "parameters": parameters, "loss": loss}
+    ready = {"ms": first_look(step), "ops": getattr(module, "OPS", 1), "parameters": parameters, "loss": loss,
+             "levers": sys.modules[library].levers.report if library == "minigen" else {}}
     print(json.dumps(ready), flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line), step, before)), flush=True)

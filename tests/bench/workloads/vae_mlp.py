@@ -97,4 +97,5 @@ def jax():
         loss.block_until_ready()                  # of the step before: one may be under way while the next is prepared
         loss = after
 
+    step.finish = lambda: jax.block_until_ready(state)
     return step, sum(p.size for p in parameters), first
