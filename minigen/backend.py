@@ -97,7 +97,7 @@ class Backend:
         raise NotImplementedError
 
     def spread(self, work, n, numbers):
-        """[work(s)] for slices s that cover range(n); on a CPU several, side by side, for many ``numbers`` to handle."""
+        """[work(s)] for slices s that cover range(n); on a CPU several, side by side, for many ``numbers``."""
         return [work(slice(0, n))]
 
     def fuse(self, function):

@@ -98,5 +98,6 @@ def test_tf32_changes_float32_products_alone_on_a_gpu():
     if xp.tf32 and int(cupy.cuda.Device().compute_capability) < 80:
         pytest.skip("a GPU without TF32")
     x = 1 + 2.0 ** -12
-    got = {kind: float((cupy.full((64, 64), x, kind) @ cupy.eye(64, dtype=kind))[0, 0]) for kind in ("float32", "float64")}
+    got = {kind: float((cupy.full((64, 64), x, kind) @ cupy.eye(64, dtype=kind))[0, 0])
+           for kind in ("float32", "float64")}
     assert got["float64"] == x and (got["float32"] == x) is not xp.tf32

@@ -41,7 +41,7 @@ def test_exponent_of_a_power_is_exact(k):
 
 
 def test_exponent_of_noisy_times_lies_within_four_standard_errors():
-    """False-alarm rate 6e-5 for a fresh seed: the slope of 7 points with noise σ has the error σ / √Σ(log s − mean)²."""
+    """False-alarm rate 6e-5 for a fresh seed: the slope under noise σ has the standard error σ / √Σ(log s − mean)²."""
     rng, sizes = np.random.default_rng(0), 2.0 ** np.arange(4, 11)
     spread = np.log(sizes) - np.log(sizes).mean()
     found = scaling.exponent(sizes, 5e-3 * sizes ** 1.3 * np.exp(0.05 * rng.standard_normal(7)))

@@ -57,8 +57,9 @@ def torch_side(layout, side, steps):
     """The step for images in one memory layout."""
     import torch
     from torch import nn
+    features = (side // 4) ** 2 * 64
     net = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.SiLU(), nn.Conv2d(32, 64, 4, 2, padding=1), nn.SiLU(),
-                        nn.Conv2d(64, 64, 4, 2, padding=1), nn.SiLU(), nn.Flatten(), nn.Linear((side // 4) ** 2 * 64, 1))
+                        nn.Conv2d(64, 64, 4, 2, padding=1), nn.SiLU(), nn.Flatten(), nn.Linear(features, 1))
     load(net, np.random.default_rng(0))
     with torch.no_grad():                           # features last become pixels last
         linear = net[-1].weight
