@@ -14,7 +14,7 @@ import difflib
 import pathlib
 
 import minigen as mg
-from minigen.recipes import adversarial, autoregressive, diffusion, flow, latent, metrics, pixel
+from minigen.recipes import adversarial, autoregressive, diffusion, energy, flow, latent, metrics, pixel
 from minigen.recipes.evaluation import evaluate_bounds, progress
 from minigen.recipes.recipe import Recipe, Target, config_of
 from minigen.training import checkpoint
@@ -22,7 +22,7 @@ from minigen.training.trainer import CHECKPOINT
 
 __all__ = ["Recipe", "Run", "Target", "evaluate_bounds", "get", "names", "open_run", "progress"]
 _ALL = (latent.RECIPES + metrics.RECIPES + adversarial.RECIPES + autoregressive.RECIPES + pixel.RECIPES + flow.RECIPES
-        + diffusion.RECIPES)
+        + energy.RECIPES + diffusion.RECIPES)
 
 
 def names():

@@ -14,6 +14,13 @@ Then E[w] = Z₁ exactly, for any number of steps: (2) is an importance weight o
 variance. By Jensen's inequality E[log w] ≤ log Z₁, and the log of the mean weight is low too, by less.
 
 Any other path from p̃₀ = p₀ to p̃₁ serves as well; the first form of (2) is then used.
+
+**Backwards** (R. Grosse, Z. Ghahramani and R. Adams, 2015, arXiv:1511.02543). Start with a draw of p₁ and walk down to
+p₀, by kernels that are reversible; with the same differences of the opposite sign,
+
+    log w′ = −Σ_t [log p̃_{β_t}(x_t) − log p̃_{β_{t−1}}(x_t)],    E[w′] = Z₀/Z₁,                                    (3)
+
+so that −log of the mean w′ is too *high* on average. log Z₁ lies between the two: where they agree both can be trusted.
 """
 import math
 
@@ -24,7 +31,7 @@ from minigen.random import as_generator
 from minigen.samplers.chain import _bar
 from minigen.samplers.direct import Importance
 
-__all__ = ["annealed", "sigmoid_schedule"]
+__all__ = ["annealed", "annealed_back", "sigmoid_schedule"]
 
 
 def sigmoid_schedule(steps, sharpness=4.0):
@@ -48,9 +55,7 @@ def annealed(log_prob, initial, kernel, betas, n, *, rng, path=None, progress=No
     Returns an `Importance`: the last states with the weights of Eq. (2); ``log_Z`` and ``log_Z_error`` are the estimate
     and its standard error. Raises ValueError for betas that do not rise from 0 to 1, or weights that are not finite.
     """
-    betas = np.asarray(betas, dtype=np.float64)
-    if betas.ndim != 1 or len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or (np.diff(betas) <= 0).any():
-        raise ValueError(f"annealed: betas must rise from 0 to 1, got {np.array2string(betas, threshold=6)}")
+    betas = _checked("annealed", betas)
 
     def between(x, beta):
         return (1 - beta) * initial.log_prob(x) + beta * log_prob(x)                                        # Eq. (1)
@@ -67,8 +72,37 @@ def annealed(log_prob, initial, kernel, betas, n, *, rng, path=None, progress=No
             log_w = log_w + (log_p(x, high) - log_p(x, low))                                                # Eq. (2)
             if t + 2 < len(betas):                                        # after the last weight a move changes nothing
                 x = move(x, high, rng)
+    return _finite("annealed", x, log_w)
+
+
+def annealed_back(x, move, betas, *, rng, path, progress=None):
+    """The weights w′ of Eq. (3), from draws x (n, *event) of p₁ down to p₀.
+
+    Args: move, path, betas: as `annealed` has them where it is given a ``path``; moves must be reversible.
+
+    Returns an `Importance` whose ``log_Z`` estimates log(Z₀/Z₁). It is as good as x is: where these are not draws of
+    p₁, but ends of chains that should be, it is a check and no bound. Raises as `annealed` does.
+    """
+    betas, rng, log_w = _checked("annealed_back", betas), as_generator(rng), 0.0
+    with mg.no_grad(), np.errstate(invalid="ignore"):
+        for t in _bar(len(betas) - 1, "annealing back", progress):
+            high, low = float(betas[-1 - t]), float(betas[-2 - t])
+            log_w = log_w + (path(x, low) - path(x, high))                                                  # Eq. (3)
+            if low > 0:
+                x = move(x, low, rng)
+    return _finite("annealed_back", x, log_w)
+
+
+def _checked(name, betas):
+    betas = np.asarray(betas, dtype=np.float64)
+    if betas.ndim != 1 or len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or (np.diff(betas) <= 0).any():
+        raise ValueError(f"{name}: betas must rise from 0 to 1, got {np.array2string(betas, threshold=6)}")
+    return betas
+
+
+def _finite(name, x, log_w):
     if not mg.all(mg.isfinite(log_w)):
         bad = int(mg.sum(~mg.isfinite(log_w)).item())
-        raise ValueError(f"annealed: {bad} of {n} weights are not finite; p₀ must have support wherever p has, and the "
-                         "kernel's steps may be too large")
+        raise ValueError(f"{name}: {bad} of {len(log_w)} weights are not finite; p₀ must have support wherever p has, "
+                         "and the kernel's steps may be too large")
     return Importance(x, log_w)

@@ -6,7 +6,7 @@ import pytest
 
 import minigen as mg
 from minigen.distributions import Mixture, Normal, Uniform
-from minigen.samplers import HMC, annealed, sigmoid_schedule
+from minigen.samplers import HMC, annealed, annealed_back, sigmoid_schedule
 
 pytestmark = pytest.mark.usefixtures("backend")
 LOG_Z = 3.2
@@ -64,6 +64,28 @@ def test_a_path_and_a_move_of_ones_own():
     np.testing.assert_allclose(draws.log_weights.numpy(), one.log_weights.numpy(), rtol=1e-4, atol=1e-3)
 
 
+def test_the_walk_back_errs_to_the_other_side(backend):
+    """2,000 chains, few temperatures: the mean log-weight is low forth and high back, each by more than 5 standard
+    errors; the means of the weights are right within 5 of theirs."""
+    if backend != "numpy":
+        pytest.skip("compared once")
+    p0, p1 = Normal(mg.zeros(1), 0.0), Normal(mg.full(1, 2.0), -0.5)
+
+    def path(x, beta):
+        return (1 - beta) * p0.log_prob(x) + beta * (p1.log_prob(x) + LOG_Z)
+
+    def move(x, beta, rng):
+        return HMC(lambda x: path(x, beta), 0.5, 3)(x, rng)
+
+    betas = [0, 0.3, 0.7, 1]
+    forth = annealed(None, p0, move, betas, 2000, rng=0, path=path)
+    back = annealed_back(p1.sample(2000, rng=1), move, betas, rng=2, path=path)
+    for weights, sign in ((forth, 1), (back, -1)):
+        log_w = sign * weights.log_weights.numpy()
+        assert sign * (LOG_Z - log_w.mean()) > 5 * log_w.std() / math.sqrt(2000)
+        assert abs(sign * weights.log_Z - LOG_Z) < 5 * weights.log_Z_error < 0.5
+
+
 def test_schedule():
     betas = sigmoid_schedule(10)
     assert betas.shape == (11,) and betas[0] == 0 and betas[-1] == 1 and (np.diff(betas) > 0).all()
@@ -73,6 +95,8 @@ def test_schedule():
 def test_bad_schedules(betas):
     with pytest.raises(ValueError, match="annealed: betas must rise from 0 to 1, got"):
         annealed(target, Normal(mg.zeros(3), 0.0), lambda f: HMC(f), betas, 5, rng=0)
+    with pytest.raises(ValueError, match="annealed_back: betas must rise from 0 to 1, got"):
+        annealed_back(mg.zeros((5, 3)), None, betas, rng=0, path=None)
 
 
 def test_a_start_without_support():

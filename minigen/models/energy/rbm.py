@@ -51,7 +51,7 @@ from minigen.distributions import Bernoulli, Normal
 from minigen.models.base import GenerativeModel, Objective
 from minigen.nn import Buffer, Parameter
 from minigen.random import as_generator
-from minigen.samplers import annealed
+from minigen.samplers import annealed, annealed_back
 
 MOST_STATES = 20        # units of a layer that is summed over
 
@@ -199,8 +199,22 @@ class RBM(GenerativeModel):
         a = self.visible_bias.detach() if base is None else base
         weights = annealed(None, Bernoulli(a), lambda v, beta, rng: self._anneal(v, beta, a, rng), betas, n, rng=rng,
                            path=lambda v, beta: self._path(v, beta, a), progress=progress)
-        log_Z0 = self.weight.shape[1] * math.log(2) + mg.sum(mg.softplus(a)).item()                         # Eq. (7)
-        return weights.log_Z + log_Z0, weights.log_Z_error
+        return self._log_Z0(a) + weights.log_Z, weights.log_Z_error
+
+    def ais_back(self, x, betas=None, base=None, *, rng, progress=None):
+        """(log Z, its standard error) by annealing from draws x of this model (n, *event) back to β = 0.
+
+        It errs upwards where `ais` errs downwards (`minigen.samplers.annealed`, Eq. 3), provided that x are draws of
+        the model; ends of long chains are so only nearly. ``betas``, ``base`` as for `ais`.
+        """
+        betas = paper_betas() if betas is None else betas
+        a = self.visible_bias.detach() if base is None else base
+        weights = annealed_back(self._rows(x), lambda v, beta, rng: self._anneal(v, beta, a, rng), betas, rng=rng,
+                                path=lambda v, beta: self._path(v, beta, a), progress=progress)
+        return self._log_Z0(a) - weights.log_Z, weights.log_Z_error
+
+    def _log_Z0(self, a):
+        return self.weight.shape[1] * math.log(2) + mg.sum(mg.softplus(a)).item()                           # Eq. (7)
 
     def _path(self, v, beta, a):
         bias = (1 - beta) * a + beta * self.visible_bias
