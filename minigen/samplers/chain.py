@@ -96,8 +96,7 @@ def run(kernel, x, n, *, rng, warmup=0, thin=1, progress=None):
     rng, total = as_generator(rng), warmup + n * thin
     kept, accepted, tuner = [], [], Tuner(kernel) if warmup and kernel.optimum else None
     with mg.no_grad(), np.errstate(over="ignore", invalid="ignore"):        # a step that diverges is rejected, or told
-        state = x if isinstance(x, State) else kernel.start(x if isinstance(x, Tensor) else mg.tensor(x))
-        _check_start(kernel, state)
+        state = x if isinstance(x, State) else _start(kernel, x if isinstance(x, Tensor) else mg.tensor(x))
         for t in _bar(total, type(kernel).__name__, progress):
             if tuner and t == warmup:
                 tuner.finish()
@@ -116,11 +115,21 @@ def run(kernel, x, n, *, rng, warmup=0, thin=1, progress=None):
     return chains
 
 
-def _check_start(kernel, state):
+def _start(kernel, x):
+    """The State at x, after a look at what cannot work."""
+    name, size = type(kernel).__name__, kernel.step_size
+    if size is not None and not 0 < size < math.inf:
+        raise ValueError(f"run: {name} wants a step size > 0, got {size}")
+    if size is not None and x.dtype.kind != "f":
+        raise TypeError(f"run: {name} moves real numbers, got a start of {x.dtype}; give floats, such as float32")
+    state = kernel.start(x)
+    if state.log_prob is not None:
+        _check_log_prob(state.log_prob, x)
     if state.log_prob is not None and not mg.all(mg.isfinite(state.log_prob)):
         bad = int(mg.sum(~mg.isfinite(state.log_prob)).item())
-        raise ValueError(f"run: {type(kernel).__name__} cannot start where log_prob is not finite, as it is for {bad} "
-                         f"of {len(state.x)} chains; start inside the support")
+        raise ValueError(f"run: {name} cannot start where log_prob is not finite, as it is for {bad} of {len(state.x)} "
+                         "chains; start inside the support")
+    return state
 
 
 def _warn(kernel, chains):
@@ -173,8 +182,15 @@ def value_and_gradient(log_prob, x):
         x = x.detach()
         x.requires_grad = True
         value = log_prob(x)
+        _check_log_prob(value, x)
         gradient = mg.grad(mg.sum(value), x)
     return value.detach(), gradient
+
+
+def _check_log_prob(value, x):
+    if value.shape != (len(x),):
+        raise ValueError(f"log_prob must return one number for each of the {len(x)} chains, ({len(x)},), got shape "
+                         f"{value.shape} for x {x.shape}; sum over the event's axes only")
 
 
 def choose(accept, new, old):

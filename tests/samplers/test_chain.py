@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import minigen as mg
-from minigen.samplers import HMC, MALA, RandomWalk, effective_sample_size, r_hat, run
+from minigen.samplers import HMC, MALA, ULA, RandomWalk, effective_sample_size, r_hat, run
 from minigen.samplers.chain import Kernel
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -79,6 +79,34 @@ def test_a_start_outside_the_support():
 
     with pytest.raises(ValueError, match="RandomWalk cannot start where log_prob is not finite, as it is for 2 of 3 chains"):
         run(RandomWalk(half), mg.tensor([[1.0], [-1.0], [-2.0]]), 5, rng=0)
+
+
+@pytest.mark.parametrize("make", [RandomWalk, ULA, MALA, HMC])
+@pytest.mark.parametrize("size", [0.0, -0.1, np.nan, np.inf])
+def test_a_step_size_that_is_none(make, size):
+    with pytest.raises(ValueError, match=rf"run: {make.__name__} wants a step size > 0, got "):
+        run(make(log_prob, size), start(), 5, rng=0)
+
+
+@pytest.mark.parametrize("make", [RandomWalk, ULA, MALA, HMC])
+def test_integers_are_no_start_for_real_steps(make):
+    with pytest.raises(TypeError, match=rf"run: {make.__name__} moves real numbers, got a start of int64"):
+        run(make(log_prob), np.zeros((4, 2), np.int64), 5, rng=0)
+
+
+@pytest.mark.parametrize("make", [RandomWalk, ULA, MALA, HMC])
+@pytest.mark.parametrize("wrong, shape", [(lambda x: -0.5 * mg.sum(x * x), r"\(\)"), (lambda x: -0.5 * x * x, r"\(20, 2\)")])
+def test_a_log_prob_of_the_wrong_shape(make, wrong, shape):
+    """A sum over all chains would make them accept together, and nobody would see it."""
+    with pytest.raises(ValueError, match=rf"log_prob must return one number for each of the 20 chains, \(20,\), got shape {shape}"):
+        run(make(wrong), start(), 5, rng=0)
+
+
+@pytest.mark.parametrize("make, size", [(MALA, 200.0), (HMC, 50.0)])
+def test_steps_that_diverge_are_rejected_and_told_with_the_acceptance(make, size):
+    with pytest.warns(UserWarning, match=rf"{make.__name__}: 0\.00% of the steps are accepted with step size {size:g}"):
+        chains = run(make(log_prob, size), start(), 20, rng=0)
+    assert np.isfinite(chains.x).all()
 
 
 @pytest.mark.parametrize("settings", [{"n": 0}, {"n": 1, "thin": 0}, {"n": 1, "warmup": -1}])

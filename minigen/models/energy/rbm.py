@@ -197,9 +197,10 @@ class RBM(GenerativeModel):
         """
         betas = paper_betas() if betas is None else betas
         a = self.visible_bias.detach() if base is None else base
+        log_Z0 = self._log_Z0(a)
         weights = annealed(None, Bernoulli(a), lambda v, beta, rng: self._anneal(v, beta, a, rng), betas, n, rng=rng,
                            path=lambda v, beta: self._path(v, beta, a), progress=progress)
-        return self._log_Z0(a) + weights.log_Z, weights.log_Z_error
+        return log_Z0 + weights.log_Z, weights.log_Z_error
 
     def ais_back(self, x, betas=None, base=None, *, rng, progress=None):
         """(log Z, its standard error) by annealing from draws x of this model (n, *event) back to β = 0.
@@ -209,11 +210,15 @@ class RBM(GenerativeModel):
         """
         betas = paper_betas() if betas is None else betas
         a = self.visible_bias.detach() if base is None else base
+        log_Z0 = self._log_Z0(a)
         weights = annealed_back(self._rows(x), lambda v, beta, rng: self._anneal(v, beta, a, rng), betas, rng=rng,
                                 path=lambda v, beta: self._path(v, beta, a), progress=progress)
-        return self._log_Z0(a) - weights.log_Z, weights.log_Z_error
+        return log_Z0 - weights.log_Z, weights.log_Z_error
 
     def _log_Z0(self, a):
+        if a.shape != self.visible_bias.shape:
+            raise ValueError(f"ais: base wants one bias for each of {self.visible_bias.size} visible units, got shape "
+                             f"{a.shape}")
         return self.weight.shape[1] * math.log(2) + mg.sum(mg.softplus(a)).item()                           # Eq. (7)
 
     def _path(self, v, beta, a):
