@@ -50,15 +50,14 @@ def decoded(model, z):
 def draw_temperatures(model, path, seed, columns=14):
     """The same noise, scaled, and the log-probability of what it becomes."""
     eps = mg.random.default_rng(seed).standard_normal((columns, 16, 16, 1))
-    rows, notes = [], []
+    rows, labels = [], []
     for tau in TEMPERATURES:
         images = model.sample(columns, eps=eps, temperature=tau)
         rows.append(images.numpy())
         with mg.no_grad():
-            notes.append(f"{tau:g}: {model.bits_per_dim(images).numpy().mean():.2f}")
-    mg.viz.image_grid(np.concatenate(rows), path, columns=columns,
-                      title="One noise at the temperatures (and mean bits/dim of the samples) " + ", ".join(notes)
-                            + ", from above")
+            labels.append(f"τ = {tau:g}, {model.bits_per_dim(images).numpy().mean():.2f}")
+    mg.viz.image_grid(np.concatenate(rows), path, columns=columns, labels=labels,
+                      title="One noise at several temperatures, and the mean bits/dim of what it becomes")
 
 
 def draw_interpolation(model, x, z, path, steps=11):

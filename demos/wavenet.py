@@ -41,7 +41,7 @@ def strings(n, seconds, seed):
 
 def train(demo):
     """The model after training, its likelihood measured on strings that were plucked anew."""
-    seconds, steps = (0.05, 6) if demo.smoke else (0.25, 620)
+    seconds, steps = (0.05, 6) if demo.smoke else (0.25, 1100)
     model = WaveNet(channels=24, skips=48, layers=7, classes=len(NOTES), rng=demo.seed)
     loader = Loader(strings(400, seconds, demo.seed), 8, shuffle=True, seed=demo.seed, drop_last=True)
     optimizer = Adam(model.parameters(), lr=schedules.cosine(1e-2, steps))
@@ -138,14 +138,19 @@ def distil(demo):
     """A student of the damped string: its divergence as it learns, and what both make."""
     teacher, T, steps = DampedString(), 64, 6 if demo.smoke else 600
     student = ParallelWaveNet(teacher, T, channels=12, skips=24, layers=6, rng=demo.seed)
+
+    def measured(model, n):
+        with mg.no_grad():
+            return model.divergence(n, rng=mg.random.default_rng(demo.seed + 1))
+
     trainer = Trainer(student, lambda p: Adam(p, lr=schedules.cosine(1e-2, steps)), lambda rng: {}, seed=demo.seed,
-                      log_every=max(steps // 40, 1))
+                      validate=lambda model: {"kl": measured(model, 200)["loss"].item()},
+                      validate_every=max(steps // 30, 1))
     trainer.run(steps)
-    with mg.no_grad():
-        terms = student.divergence(100 if demo.smoke else 1000, rng=mg.random.default_rng(demo.seed + 1))
+    terms = measured(student, 100 if demo.smoke else 1000)
     demo.metric("student_kl", terms["loss"].item(), f"nats, {T} samples")
     demo.metric("student_entropy", terms["entropy"].item(), f"nats; the teacher's is {T * (teacher.log_scale + 2):g}")
-    log = [(line["step"], line["loss"]) for line in trainer.history]
+    log = [(line["step"], line["validation/kl"]) for line in trainer.history if "validation/kl" in line]
     mg.viz.curves({"D_KL(student ‖ teacher)": tuple(zip(*log))}, demo.path("distillation.png"), log="y",
                   ylabel=f"nats for {T} samples", title="Distillation: the student comes nearer without any data")
     noise = np.random.default_rng(demo.seed).logistic(size=(2000, T)).astype(np.float32)

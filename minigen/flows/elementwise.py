@@ -168,7 +168,7 @@ class Logit(Elementwise):
         super().__init__(event_ndim)
         self.alpha = alpha
         margin = alpha / (1 - 2 * alpha)
-        self.domain = (-margin, 1 + margin)
+        self.domain = (0.0 - margin, 1 + margin)
 
     def t(self, x):
         alpha, slope = self.alpha, 1 - 2 * self.alpha

@@ -26,7 +26,8 @@ def curves(lines, path=None, xlabel="step", ylabel="nats per example", title=Non
     for axis, name in ((axes.xaxis, "x"), (axes.yaxis, "y")):
         if name in log:
             axes.set(**{name + "scale": "log"})
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            wide = axis.get_data_interval()[1] > 3000 * axis.get_minpos()            # labels at 2 and 5 would collide
+            axis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
             axis.set_major_formatter("{x:,g}")
             axis.set_minor_formatter(NullFormatter())
     if lines or levels:

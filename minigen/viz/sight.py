@@ -40,6 +40,7 @@ def receptive_fields(fields, pixel, path=None, title=None):
     names = {"the pixel": INK, "seen": SEEN, "before it, not seen": BLIND, "after it": LATER}
     figure.legend(handles=[Patch(facecolor=colour, edgecolor=FAINT, label=name) for name, colour in names.items()],
                   loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
+    figure.get_layout_engine().set(h_pad=0.09)                                       # inches, also below the title
     if title:
         figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
     return finish(figure, path)

@@ -99,7 +99,7 @@ def test_the_sigmoid_of_a_logistic_variable_is_uniform():
 @pytest.mark.parametrize("call, message", [
     (lambda: Logit(0.05)(t([[0.2, 1.2]])), r"Logit\(alpha=0.05\): 1.2 lies outside its domain, the open interval "
                                            r"\(-0.055555556, 1.0555556\); of 2 values 1 do"),
-    (lambda: Logit()(t([[0.0, 1.0]])), r"Logit\(alpha=0.0\): 0 lies outside .* \(-?0, 1\); of 2 values 2 do"),
+    (lambda: Logit()(t([[0.0, 1.0]])), r"Logit\(alpha=0.0\): 0 lies outside .* \(0, 1\); of 2 values 2 do"),
     (lambda: Sigmoid().inverse(t([[1.0]])), r"Sigmoid\(\): 1 lies outside the domain of its inverse, .* \(0, 1\)"),
     (lambda: Tanh().inverse(t([[-1.5]])), r"Tanh\(\): -1.5 lies outside the domain of its inverse, .* \(-1, 1\)"),
     (lambda: Inverse(Exp())(t([[-2.0]])), r"Exp\(\): -2 lies outside the domain of its inverse, .* \(0, inf\)"),
