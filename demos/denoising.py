@@ -142,7 +142,7 @@ def draw_digits(images, fresh, demo, count=14):
         rows += [spoilt[:count], restored[:count]]
         labels += [f"σ = {sigma:g}", "restored"]
         for name, values in errors.items():
-            demo.metric(f"{name.split()[0]}_{sigma:g}", values[-1], f"mean squared error of a pixel, {name}, σ = {sigma:g}")
+            demo.metric(f"{name.split()[0]}_{sigma:g}", values[-1], f"squared error of a pixel: {name}, σ = {sigma:g}")
     masked = fit(DenoisingAutoencoder(masked=0.7, rng=demo.seed, **DEEP), batches(images), steps, 2e-3, demo.seed)
     spoilt, restored = spoil_and_restore(masked, fresh, demo.seed)
     rows += [spoilt[:count], restored[:count], fresh[:count]]
