@@ -102,6 +102,8 @@ class Distribution:
         Raises ValueError if neither rng nor eps is given, or if eps has another shape.
         """
         size = (size,) if isinstance(size, (int, np.integer)) else tuple(size)
+        if any(n < 0 for n in size):
+            raise ValueError(f"sample: {self!r} cannot draw size={size}; it counts draws")
         shape = self._noise_shape(size + self.batch_shape + self.event_shape)
         if eps is None and rng is None:
             raise ValueError(f"sample: {self!r} needs something to draw with; pass rng= a Generator or a seed, or the "

@@ -54,6 +54,9 @@ class Table:
         if (array < 0).any():
             raise ValueError(f"Table: a probability is negative ({array.min():g}); did you pass log-probabilities? "
                              "Table.normalised(np.exp(...)) takes weights")
+        if not 0 <= conditions < max(1, array.ndim):
+            raise ValueError(f"Table: of {array.ndim} axes {conditions} are to be conditions; at least one must be left "
+                             "for a variable")
         self.variables, self.conditions = names[:array.ndim - conditions], names[array.ndim - conditions:]
         totals = array.sum(axis=tuple(range(len(self.variables))))
         with np.errstate(invalid="ignore"):
@@ -257,8 +260,8 @@ class Table:
                              f".given({self.conditions[0]}=...), or multiply by their distribution")
 
     def _value(self, name, value):
-        if not 0 <= value < self.sizes[name]:
-            raise ValueError(f"Table: {name} takes the values 0…{self.sizes[name] - 1}, got {value}")
+        if not isinstance(value, (int, np.integer)) or not 0 <= value < self.sizes[name]:
+            raise ValueError(f"Table: {name} takes the values 0…{self.sizes[name] - 1}, got {value!r}")
         return value
 
     def _axes(self, *names):

@@ -57,6 +57,8 @@ def test_sample_wants_noise_of_one_kind_or_the_other(family):
         p.sample(2)
     with pytest.raises(ValueError, match=rf"{family}.* wants noise of shape \(2, 3.*\) for size=\(2,\), got \(2,\)"):
         p.sample(2, eps=mg.zeros(2))
+    with pytest.raises(ValueError, match=rf"sample: {family}.* cannot draw size=\(-2,\); it counts draws"):
+        p.sample(-2, rng=0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -56,7 +56,8 @@ def test_draws_have_the_probabilities():
 
 
 def test_moments_entropy_and_distribution_function_are_sums():
-    p = DiscretizedLogisticMixture(t([[0.3, -0.2], [1.0, 0.0]]), t([[1.0, 5.0], [2.0, 9.0]]), t([[-0.5, 0.1], [0.2, 1.0]]), 8)
+    p = DiscretizedLogisticMixture(t([[0.3, -0.2], [1.0, 0.0]]), t([[1.0, 5.0], [2.0, 9.0]]),
+                                   t([[-0.5, 0.1], [0.2, 1.0]]), 8)
     P, x = np.exp(p.log_probs.numpy()), np.arange(8)
     np.testing.assert_allclose(P, np.stack([np.exp(p.log_prob(t([k, k])).numpy()) for k in x], axis=1), rtol=1e-12)
     np.testing.assert_allclose(p.mean.numpy(), P @ x, rtol=1e-12)

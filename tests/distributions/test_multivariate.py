@@ -118,7 +118,8 @@ def test_the_distribution_function_of_each_entry():
     S = np.array([[2.0, 0.6], [0.6, 0.5]])
     p = MultivariateNormal.from_covariance(mg.tensor(np.array([0.3, -1.0])), mg.tensor(S))
     x = np.array([[0.0, 0.0], [1.0, -2.0]])
-    np.testing.assert_allclose(p.cdf(mg.tensor(x)).numpy(), stats.norm([0.3, -1.0], np.sqrt(np.diag(S))).cdf(x), rtol=1e-7)
+    oracle = stats.norm([0.3, -1.0], np.sqrt(np.diag(S)))
+    np.testing.assert_allclose(p.cdf(mg.tensor(x)).numpy(), oracle.cdf(x), rtol=1e-7)
 
 
 def test_shapes_and_counts():

@@ -41,6 +41,8 @@ def test_a_tensor_of_float32_becomes_float64():
     (lambda: Table.normalised([0.0, 0.0], "x"), "sum to 0"),
     (lambda: joint(0).marginal("w"), "no variable 'w'"),
     (lambda: joint(0).given(x=2), "takes the values 0…1, got 2"),
+    (lambda: joint(0).given(x=0.5), "takes the values 0…1, got 0.5"),
+    (lambda: Table([0.5, 0.5], "x", conditions=1), "of 1 axes 1 are to be conditions; at least one must be left"),
     (lambda: joint(0).given("x", y=0, z=0), "left"),
     (lambda: Table([[0.5, 0.5], [0.0, 0.0]], "x", "y").given(x=1), "x=1 has probability 0"),
     (lambda: joint(0).marginal("x") * joint(0).marginal("x"), "both describe x"),

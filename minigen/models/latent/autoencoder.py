@@ -103,6 +103,9 @@ class DenoisingAutoencoder(Autoencoder):
 
     def spoil(self, x, *, rng, eps=None):
         """x̃ of Eq. (2). ``eps``, of x's shape, replaces the noise."""
+        if rng is None and (self.masked or eps is None):
+            raise ValueError("DenoisingAutoencoder: spoils at random, so it wants rng, a Generator or a seed")
+        rng = as_generator(rng) if rng is not None else None
         if self.masked:
             return x * rng.bernoulli(mg.full(x.shape, 1 - self.masked), dtype=x.dtype)
         return x + self.noise * (rng.standard_normal(x.shape, dtype=x.dtype) if eps is None else eps)
@@ -113,9 +116,9 @@ class DenoisingAutoencoder(Autoencoder):
 
     def score(self, x):
         """The estimate of ∇log p_σ(x), of x's shape, where the noise is Gaussian. Eq. (4)."""
-        if self.masked:
-            raise ValueError("DenoisingAutoencoder.score: Eq. (4) holds for Gaussian noise, and this one masks; build "
-                             "it with masked=0")
+        if self.masked or not self.noise:
+            raise ValueError("DenoisingAutoencoder.score: Eq. (4) holds for Gaussian noise, and this one masks or has "
+                             "none; build it with masked=0 and noise > 0")
         return (self.reconstruct(x) - x) * (1 / self.noise ** 2)
 
 

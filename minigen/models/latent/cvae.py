@@ -65,6 +65,7 @@ class ConditionalVAE(GenerativeModel):
 
     def _one_hot(self, labels, n, dtype):
         """e_y (n, classes). Raises ValueError for labels that are missing, too few, or out of range."""
+        labels = mg.tensor(labels) if isinstance(labels, (list, tuple)) else labels
         if labels is None or labels.shape != (n,):
             got = "none" if labels is None else f"shape {labels.shape}"
             raise ValueError(f"ConditionalVAE: wants a label for each of {n} examples, got {got}")
@@ -117,4 +118,5 @@ class ConditionalVAE(GenerativeModel):
         rng = as_generator(rng)
         with mg.no_grad():
             labels = rng.integers(self.classes, size=(n,)) if labels is None else labels
+            self._one_hot(labels, n, "float32")                                 # or it raises
             return self.decode(self.prior(labels).sample(rng=rng), labels)

@@ -114,7 +114,7 @@ class FactorAnalysis(GenerativeModel):
 
         Returns the mean log-likelihood in nats after each step, a list that never falls.
         """
-        x, trace = self._rows(x), []
+        x, trace = self._enough(x), []
         with mg.no_grad():
             self.mean[...] = mg.mean(x, axis=0)
             for _ in range(steps):
@@ -140,6 +140,14 @@ class FactorAnalysis(GenerativeModel):
         """Ψ's diagonal from the residual variances (D,)."""
         return variance
 
+    def _enough(self, x):
+        """x (N, D), of which a covariance can be taken."""
+        x = self._rows(x)
+        if len(x) < 2 or not mg.all(mg.isfinite(x)):
+            raise ValueError(f"{type(self).__name__}: a fit wants finite examples, at least 2, got {len(x)}, and "
+                             f"{int(mg.sum(~mg.isfinite(x)).item())} entries that are not finite")
+        return x
+
     def _rows(self, x):
         if x.shape[1:] not in (self.event_shape, (math.prod(self.event_shape),)):
             raise ValueError(f"{type(self).__name__}: wants examples (N, {', '.join(map(str, self.event_shape))}), got "
@@ -158,7 +166,7 @@ class ProbabilisticPCA(FactorAnalysis):
 
     def fit_exact(self, x):
         """The optimum on x (N, *event), with R = I. Returns the mean log-likelihood in nats. Eq. (6)."""
-        x = self._rows(x)
+        x = self._enough(x)
         rows, K = x.numpy().astype(np.float64), self.weight.shape[1]
         values, vectors = np.linalg.eigh(np.cov(rows.T, bias=True))
         values, vectors = values[::-1].clip(1e-12), vectors[:, ::-1]

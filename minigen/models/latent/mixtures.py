@@ -62,9 +62,11 @@ class _MixtureModel(GenerativeModel):
     def fit(self, x, steps=100, tolerance=1e-6):
         """EM on x (N, *event) until the mean log-likelihood rises by less than ``tolerance`` nats.
 
-        Returns what never falls, in nats per example, after each step: a list.
+        Returns what never falls, in nats per example, after each step: a list. Raises ValueError for no examples, and
+        for such as this mixture cannot have.
         """
         trace, x = [], self._rows(x)
+        self._expect(x)
         with mg.no_grad():
             for _ in range(steps):
                 self.maximise(x, self.responsibilities(x))
@@ -84,6 +86,10 @@ class _MixtureModel(GenerativeModel):
 
     def sample(self, n, *, rng, labels=None):
         """n draws (n, *event); with ``labels`` (n,), each from that component."""
+        K = len(self.logits)
+        if labels is not None and (labels.shape != (n,) or n and not (0 <= labels.min() and labels.max() < K)):
+            raise ValueError(f"{type(self).__name__}.sample: wants {n} components from 0 to {K - 1} as labels, got "
+                             f"{labels.tolist()}")
         with mg.no_grad():
             if labels is None:
                 x = self.distribution().sample(n, rng=rng)
@@ -91,6 +97,12 @@ class _MixtureModel(GenerativeModel):
                 every = self.components().sample(n, rng=as_generator(rng))                        # (n, K, D)
                 x = mg.take_along_axis(every, mg.broadcast_to(labels.reshape(-1, 1, 1), (n, 1, every.shape[2])), axis=1)
             return mg.reshape(x, (n, *self.event_shape))
+
+    def _expect(self, x):
+        """Raise unless x (N, D) can be fitted."""
+        if not len(x) or not mg.all(mg.isfinite(x)):
+            raise ValueError(f"{type(self).__name__}: wants finite examples, at least one, got {len(x)}, and "
+                             f"{int(mg.sum(~mg.isfinite(x)).item())} entries that are not finite")
 
     def _weigh(self, r):
         """N_k (K,), and the weights w_k of Eq. (4) set."""
@@ -102,7 +114,7 @@ class _MixtureModel(GenerativeModel):
         if x.shape[1:] not in (self.event_shape, (math.prod(self.event_shape),)):
             raise ValueError(f"{type(self).__name__}: wants examples (N, {', '.join(map(str, self.event_shape))}), got "
                              f"shape {x.shape}")
-        return mg.reshape(x, (len(x), -1))
+        return mg.reshape(x, (len(x), math.prod(self.event_shape)))
 
 
 class GaussianMixtureModel(_MixtureModel):
@@ -135,9 +147,15 @@ class GaussianMixtureModel(_MixtureModel):
 
     def spread(self, x, *, rng):
         """Start at K data points far from each other: each is drawn with probability ∝ the squared distance to the
-        nearest
-        so far (k-means++; D. Arthur and S. Vassilvitskii, 2007); every variance is the data's. Returns self."""
+        nearest so far (k-means++; D. Arthur and S. Vassilvitskii, 2007); every variance is the data's. Returns self.
+
+        Raises ValueError for fewer points than components, and for points that are all the same.
+        """
         x, rng = self._rows(x), as_generator(rng)
+        self._expect(x)
+        if len(x) < len(self.mean) or not mg.any(x != x[0]):
+            raise ValueError(f"GaussianMixtureModel.spread: {len(self.mean)} components want as many points, not all the "
+                             f"same, got {len(x)}")
         with mg.no_grad():
             chosen = [int(rng.integers(len(x)).item())]
             nearest = mg.sum((x - x[chosen[0]]) ** 2, axis=1)
@@ -197,6 +215,12 @@ class BernoulliMixture(_MixtureModel):
         """log w_k p_k(x) in nats, (N, K). With logits l, log p_k(x) = l_k·x − Σ_d ζ(l_kd): a matrix product."""
         score = mg.matmul(self._rows(x), self.pixel_logits.T) - mg.sum(mg.softplus(self.pixel_logits), axis=1)
         return mg.log_softmax(self.logits) + score
+
+    def _expect(self, x):
+        super()._expect(x)
+        if mg.any(x < 0) or mg.any(x > 1):
+            raise ValueError(f"BernoulliMixture: wants bits, or numbers from 0 to 1, got some from {x.min().item():g} to "
+                             f"{x.max().item():g}; binarise the images first (minigen.data.binarise)")
 
     def prototypes(self):
         """μ_k, (K, *event)."""

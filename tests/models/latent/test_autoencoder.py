@@ -63,6 +63,14 @@ def test_masking_sets_entries_to_zero():
         model.score(mg.ones((1, 100)))
 
 
+def test_denoisers_without_noise_or_generator():
+    with pytest.raises(ValueError, match="masks or has none; build it with masked=0 and noise > 0"):
+        DenoisingAutoencoder((3,), 2, noise=0.0).score(mg.ones((1, 3)))
+    for settings in ({}, {"masked": 0.5}):
+        with pytest.raises(ValueError, match="spoils at random, so it wants rng"):
+            DenoisingAutoencoder((3,), 2, **settings).terms(mg.ones((1, 3)))
+
+
 def test_images_and_squashing():
     model = Autoencoder((4, 4, 1), 3, (8,), squash=True, rng=0)
     x = mg.random.default_rng(0).random((5, 4, 4, 1))

@@ -29,8 +29,8 @@ def test_the_loss_is_distortion_and_beta_times_rate(beta):
     model, x = BetaVAE(beta=beta, **NETS), bits()
     terms = loss(model, x)
     np.testing.assert_allclose(terms["loss"].item(), (terms["distortion"] + beta * terms["rate"]).item(), rtol=1e-6)
-    np.testing.assert_allclose(model.rates(x).numpy().sum(axis=1), model.terms(x, rng=mg.random.default_rng(0))[1].numpy(),
-                               rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.rates(x).numpy().sum(axis=1),
+                               model.terms(x, rng=mg.random.default_rng(0))[1].numpy(), rtol=1e-4, atol=1e-6)
 
 
 def test_free_bits_cost_nothing():

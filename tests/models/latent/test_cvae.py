@@ -43,7 +43,8 @@ def test_the_bound_and_its_gap_by_quadrature(y, backend):
         elbo -= kl_divergence(q, model.prior(labels)).item()
         gap = (q_z * (log_q - log_joint + np.log(p_x))).sum() * dz
         np.testing.assert_allclose(elbo + gap, np.log(p_x), rtol=1e-6)
-        draws = model.elbo(mg.tensor(np.tile(x.numpy(), (4000, 1))), mg.tensor(np.full(4000, y)), rng=mg.random.default_rng(0))
+        draws = model.elbo(mg.tensor(np.tile(x.numpy(), (4000, 1))), mg.tensor(np.full(4000, y)),
+                           rng=mg.random.default_rng(0))
         assert abs(draws.mean().item() - elbo) < 5 * draws.std().item() / 4000 ** 0.5
         total += p_x
     np.testing.assert_allclose(total, 1, rtol=1e-6)
@@ -98,6 +99,16 @@ def test_without_a_learned_prior_it_is_standard():
 def test_bad_labels(labels, message):
     with pytest.raises(ValueError, match=message):
         small().elbo(mg.zeros((4, 3)), None if labels is None else mg.tensor(labels), rng=mg.random.default_rng(0))
+
+
+def test_labels_may_be_a_list_and_must_be_as_many_as_asked_for():
+    model, x = small(), mg.zeros((2, 3))
+    noise = mg.zeros((2, 1))
+    a, b = (model.elbo(x, labels, eps=noise).numpy() for labels in ([0, 1], mg.tensor([0, 1])))
+    np.testing.assert_array_equal(a, b)
+    assert model.sample(2, rng=0, labels=[1, 0]).shape == (2, 3)
+    with pytest.raises(ValueError, match=r"wants a label for each of 3 examples, got shape \(2,\)"):
+        model.sample(3, rng=0, labels=mg.tensor([0, 1]))
 
 
 def test_bad_observations():

@@ -98,6 +98,14 @@ def test_images_keep_their_shape():
     assert model.sample(5, rng=0).shape == (5, 4, 4, 1) and model.encode(x).shape == (30, 3)
 
 
+@pytest.mark.parametrize("x, told", [(np.zeros((1, 5)), "at least 2, got 1, and 0"),
+                                     (np.full((4, 5), np.inf), "got 4, and 20 entries that are not finite")])
+def test_examples_of_which_no_covariance_can_be_taken(x, told):
+    for fit in (ProbabilisticPCA(2, (5,)).fit_exact, FactorAnalysis(2, (5,)).fit):
+        with pytest.raises(ValueError, match=told):
+            fit(mg.tensor(x))
+
+
 @pytest.mark.parametrize("K", [0, 5, 6])
 def test_bad_numbers_of_latents(K):
     with pytest.raises(ValueError, match=f"ProbabilisticPCA: wants 0 < K < D latents, got K={K} for D=5"):
