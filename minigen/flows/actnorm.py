@@ -36,12 +36,20 @@ class ActNorm(Affine):
     def __init__(self, features, event_ndim=1, eps=1e-6):
         super().__init__(features, event_ndim=event_ndim)
         self.eps, self.initialised = eps, Buffer(zeros(()))
+        self._seen = -1, False                                 # how often the buffer had changed when read, and its value
 
     def forward(self, x, context=None):
         self.expect_event(x, self.features)
-        if self.training and not self.initialised.item():
+        if self.training and not self.is_initialised():
             self.initialise(x)
         return super().forward(x, context)
+
+    def is_initialised(self):
+        """Whether the parameters have been set. Reads the buffer only when it has changed: on a GPU reading waits."""
+        changes = self.initialised._version[0]
+        if self._seen[0] != changes:
+            self._seen = changes, bool(self.initialised.item())
+        return self._seen[1]
 
     def initialise(self, x):
         """Set the parameters from this batch, (…, features). Eq. (1)."""
@@ -54,3 +62,4 @@ class ActNorm(Affine):
             self.log_scale[...] = log_scale
             self.shift[...] = -rows.mean(axis=0) * log_scale.exp()                            # Eq. (1)
             self.initialised[...] = 1.0
+        self._seen = self.initialised._version[0], True

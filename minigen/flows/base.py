@@ -27,8 +27,9 @@ import numpy as np
 from minigen.nn import Module
 from minigen.ops.create import zeros_like
 from minigen.ops.elementwise import exp
-from minigen.ops.piecewise import isfinite
+from minigen.ops.piecewise import isfinite, where
 from minigen.ops.reduce import broadcast_to
+from minigen.primitive import is_recording
 
 
 class Transform(Module):
@@ -70,15 +71,25 @@ class Transform(Module):
         return zeros_like(x[(..., *[0] * self.event_ndim)])
 
     def expect_invertible(self, log_scale):
-        """exp(log_scale). Raises ValueError unless all of it is positive and finite, or there would be no inverse."""
+        """exp(log_scale). Raises ValueError unless all of it is positive and finite, or there would be no inverse.
+
+        Where nobody `looks` it is NaN there instead, and so is the loss.
+        """
         with np.errstate(over="ignore"):                         # infinity is refused in the next lines
             scale = exp(log_scale)
         good = (scale > 0) & isfinite(scale)
+        if not self.looks(scale):
+            return where(good, scale, math.nan)
         if not bool(good.all()):
             bad = log_scale.numpy()[~good.numpy()].flat[0]
             raise ValueError(f"{self.label()}: its parameters are not invertible: a log-scale of {bad:g} gives the "
                              f"scale {'NaN' if np.isnan(bad) else 0 if bad < 0 else 'infinity'} in {scale.dtype}")
         return scale
+
+    def looks(self, x):
+        """Whether to check the values of x. On a GPU that would make each training step wait for it, so only what is
+        not recorded (`no_grad`) is checked there."""
+        return x.device == "cpu" or not is_recording()
 
     def positions(self, x):
         """How many vectors of features there are in one event: 1, or H · W in an image."""

@@ -148,7 +148,7 @@ class Householder(_Linear):
 
     def matrix(self):
         lengths = self.vectors.norm(axis=-1, keepdims=True)
-        if not bool(((lengths > 0) & (lengths < np.inf)).all()):
+        if self.looks(lengths) and not bool(((lengths > 0) & (lengths < np.inf)).all()):
             raise ValueError(f"{self.label()}: its parameters are not invertible: the normals have the lengths "
                              f"{lengths.numpy()[:, 0].tolist()}, and each must point somewhere")
         W, normals = self._eye, self.vectors / lengths

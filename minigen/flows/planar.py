@@ -80,7 +80,7 @@ class Planar(Transform):
     def direction(self):
         """û (D,), and 1 + c. Eq. (4)."""
         length = (self.w * self.w).sum()
-        if not 0 < length.item() < np.inf:
+        if self.looks(length) and not 0 < length.item() < np.inf:
             raise ValueError(f"{self.label()}: its parameters are not invertible: w = {self.w.numpy().tolist()} has no "
                              "direction")
         along = (self.w * self.u).sum()                                                         # wᵀu

@@ -7,6 +7,7 @@ from flows.contract import assert_contract, assert_float32, assert_saved, shaken
 from hypothesis import example, given, strategies as st
 from scipy import special, stats
 
+import minigen as mg
 from minigen import nn
 from minigen.flows import Affine, ConditionalAffine, Exp, Inverse, LeakyReLU, Logit, Sigmoid, Softplus, Tanh
 
@@ -116,5 +117,18 @@ def test_the_sigmoid_of_a_logistic_variable_is_uniform():
      r"for x \(1, 2\) the network must give \(1, 4\), got \(1, 3\) from a context \(1, 2\)"),
 ])
 def test_errors(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message), mg.no_grad():             # or a GPU would not be waited for
         call()
+
+
+def test_a_gpu_is_not_waited_for_while_recording_and_nan_tells_instead():
+    """A scale of 0 gives finite numbers that are wrong: there NaN stands for the error message."""
+    T = Affine(2)
+    with mg.use("strict"):
+        T.to("strict")
+        with mg.no_grad():
+            T.log_scale[0] = -1e4
+        y, log_abs_det = T(mg.tensor([[1.0, 1.0]], requires_grad=True))
+        assert np.isnan(y.numpy()).tolist() == [[True, False]]
+        with mg.no_grad(), pytest.raises(ValueError, match="not invertible"):
+            T(mg.tensor([[1.0, 1.0]]))
