@@ -13,19 +13,20 @@ Leaving out one argument gives an array of its shape:
 
 **As matrix products.** For (2) and (4) the windows of x are copied into the rows of a matrix, one row of KH·KW·C
 numbers for each place of y. On a CPU this is done a few images, or a band of one image, at a time, so that the copy
-stays in the cache, and the images are shared out over the cores. (3) is first split by *phase*, the remainder of p
-modulo s: each phase is (2) again, with y in the place of x and the kernel turned round (`Axis.phase`).
+stays in the cache, and the images are shared out over the cores. With stride 1, (3) is (2) again, with y in the place of
+x and the kernel turned round (`Axis.turned`). With longer strides s neighbouring taps k lie side by side in x for one h and
+in disjoint places for all h, so that a product with the kernels of such a run is added to x in one piece.
 
 **Few results from many channels** (one image from 64 features) would make long rows for short products. There the
 product comes first, Z[n, h, k, c] = Σ_o w[k, c, o] y[n, h, o], and then (3) adds KH·KW shifted slices of Z. With stride
-1 there is a single phase, so that (2) can be read as (3) too.
+1, (2) can be read as (3) too.
 """
 import math
 
 from minigen.ops.conv_geometry import taps
 from minigen.ops.reduce import _sum
 
-CACHE_BYTES = 1 << 20       # for the windows on a CPU: what stays in the second-level cache
+CACHE_BYTES = 1 << 21       # for the windows on a CPU: what stays near it, in the second- and third-level caches
 DEVICE_BYTES = 1 << 28      # on a GPU, which wants large products
 FEW = 8                     # so many times fewer results than inputs: multiply first, then shift
 NARROW = 4                  # below so many channels, windows are copied tap by tap
@@ -59,7 +60,7 @@ def transpose(xp, y, w, b, rows, cols, groups):
             for tap, x_index, y_index in taps(rows, cols):
                 x_part[x_index] += y_part[y_index] * w[tap][0]
         return x
-    way = _shift_add if FEW * C <= O else _transpose
+    way = _shift_add if FEW * C <= O else _transpose if rows.stride == cols.stride == 1 else _add_runs
     for c, o in _groups(groups, C, O):
         b_part = None if b is None else b[c]
         _share(xp, w, y, lambda n: way(xp, y[n][..., o], w[..., o], b_part, rows, cols, x[n][..., c]))
@@ -128,16 +129,8 @@ def _weight_grad(xp, x, y, rows, cols):
 
 
 def _transpose(xp, y, w, b, rows, cols, x):
-    """Eq. (3) into x, phase after phase."""
-    row_phases, col_phases = ([axis.phase(r) for r in range(axis.stride)] for axis in (rows, cols))
-    if None in row_phases + col_phases:
-        _start_from(x, b)                                   # places that no tap reaches
-    for i, row_phase in enumerate(row_phases):
-        for j, col_phase in enumerate(col_phases):
-            if row_phase and col_phase:
-                (row_taps, row_axis), (col_taps, col_axis) = row_phase, col_phase
-                kernel = _turned(w[row_taps, col_taps])
-                _convolve(xp, y, kernel, b, row_axis, col_axis, x[:, i::rows.stride, j::cols.stride])
+    """Eq. (3) with stride 1 into x: it is Eq. (2) for the turned kernel."""
+    _convolve(xp, y, _turned(w), b, rows.turned, cols.turned, x)
 
 
 def _turned(w):
@@ -215,4 +208,33 @@ def _shift_add(xp, y, w, b, rows, cols, x):
 
 def _convolve_few(xp, x, w, b, rows, cols, y):
     """Eq. (2) with stride 1 into y: it is Eq. (3) for the turned kernel."""
-    _shift_add(xp, x, _turned(w), b, rows.phase(0)[1], cols.phase(0)[1], y)
+    _shift_add(xp, x, _turned(w), b, rows.turned, cols.turned, y)
+
+
+# ---- longer strides: multiply and shift run by run -------------------------------------------------------------------
+def _add_runs(xp, y, w, b, rows, cols, x):
+    """Eq. (3) into x: a product for each row of the kernel and each run of taps, added to a buffer that is as long as
+    the windows reach."""
+    (K, _, C, O), s, runs = w.shape, cols.stride, _runs(cols)
+    Q = cols.Y + runs[-1][1]                                                    # steps of the stride in a line
+    kernels = [[xp.ascontiguousarray(w[i, j].reshape(-1, O).T) for j, _, _ in runs] for i in range(K)]
+    in_rows, of_rows = _overlap(rows.start, rows.span, rows.X)
+    in_cols, of_cols = _overlap(cols.start, s * Q, cols.X)
+    for x_part, y_part in _batches(xp, 2 * rows.span * s * Q * C, x, y):
+        N, matrix = y_part.shape[0], y_part.reshape(-1, O)
+        buffer = xp.zeros((N, rows.span, Q, s * C), x.dtype)
+        for i, h in enumerate(range(0, rows.reach, rows.dilation)):
+            lines = buffer[:, h:h + rows.stride * (rows.Y - 1) + 1:rows.stride]
+            for kernel, (_, q, r) in zip(kernels[i], runs):
+                z = (matrix @ kernel).reshape(N, rows.Y, cols.Y, kernel.shape[1])
+                lines[:, :, q:q + cols.Y, C * r:C * r + z.shape[3]] += z
+        _start_from(x_part, b)
+        x_part[:, of_rows, of_cols] += buffer.reshape(N, rows.span, s * Q, C)[:, in_rows, in_cols]
+
+
+def _runs(axis):
+    """The taps of a kernel in runs that lie side by side in x, [(slice of taps, q, r)]: at place h of y a run begins
+    s (h + q) + r places after the start. Without dilation s neighbouring taps make a run."""
+    together = axis.stride if axis.dilation == 1 else 1
+    return [(slice(j, min(j + together, axis.K)), *divmod(axis.dilation * j, axis.stride))
+            for j in range(0, axis.K, together)]

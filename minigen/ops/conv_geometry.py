@@ -8,7 +8,6 @@ of x, with a start a (minus the padding in front), a stride s and a dilation d. 
 Convolution, its adjoints and pooling all stand on it. The functions below make one from what a user may write (an int,
 pairs, ``"same"``), and refuse what cannot be.
 """
-import math
 import operator
 from typing import NamedTuple
 
@@ -45,25 +44,10 @@ class Axis(NamedTuple):
         begin = first + self.stride * low
         return slice(begin, begin + self.stride * (high - low), self.stride), slice(low, high)
 
-    def phase(self, r):
-        """What leads back to the places p = r + s t of x: (slice of taps, Axis); None where no tap does.
-
-        Eq. (1) asks for d k ≡ r − a modulo s. With g = gcd(s, d) and k₀ the first such tap,
-
-            k = k₀ + m s/g,    h = (r − a − d k₀)/s + t − m d/g,    m = 0 … M − 1,                                  (2)
-
-        which is Eq. (1) again, with y in the place of x and t in the place of h: y is read with stride 1 and dilation
-        d/g, and the taps are in reverse order.
-        """
-        g, offset = math.gcd(self.stride, self.dilation), r - self.start
-        step, dilation = self.stride // g, self.dilation // g
-        first = next((k for k in range(min(step, self.K)) if (offset - self.dilation * k) % self.stride == 0), None)
-        T = len(range(r, self.X, self.stride))
-        if first is None or T == 0:
-            return None
-        M = len(range(first, self.K, step))
-        start = (offset - self.dilation * first) // self.stride - dilation * (M - 1)      # the last tap comes first
-        return slice(first, None, step), Axis(self.Y, M, T, start, 1, dilation)
+    @property
+    def turned(self):
+        """With stride 1, the Axis that leads from y back to x: h = p − a − d k is Eq. (1) with the taps in reverse."""
+        return Axis(self.Y, self.K, self.X, -self.start - self.dilation * (self.K - 1), 1, self.dilation)
 
 
 def taps(rows, cols):

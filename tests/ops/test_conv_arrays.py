@@ -1,4 +1,4 @@
-"""The ways to compute a convolution: in pieces that fit the cache, by phases, by shifts; each gives the same sums."""
+"""The ways to compute a convolution: in pieces that fit the cache, by runs, by shifts; each gives the same sums."""
 import itertools
 import tracemalloc
 
