@@ -100,6 +100,11 @@ class Backend:
         """[work(s)] for slices s that cover range(n); on a CPU several, side by side, for many ``numbers``."""
         return [work(slice(0, n))]
 
+    def rowwise(self, function, *arrays):
+        """function(xp, *arrays), whose result is like each of the arrays, and whose rows (entries of the first axis)
+        are each made from theirs alone; on a CPU the rows of large arrays are shared out over the cores."""
+        return function(self, *arrays)
+
     def fuse(self, function):
         """Compile an elementwise function into one kernel where the library can; return it unchanged elsewhere."""
         return function
@@ -132,6 +137,18 @@ class NumpyBackend(Backend):
     def spread(self, work, n, numbers):
         return threads.spread(work, threads.shares(n, numbers))
 
+    def rowwise(self, function, *arrays):
+        like = arrays[0]
+        if like.size < threads.SMALL or any(a.shape != like.shape or a.dtype != like.dtype for a in arrays):
+            return function(self, *arrays)
+        out = np.empty_like(like)
+
+        def work(rows):
+            out[rows] = function(self, *(array[rows] for array in arrays))
+
+        self.spread(work, len(like), like.size)
+        return out
+
     def scatter_add(self, target, index, values):
         np.add.at(target, index, values)
 
@@ -152,11 +169,17 @@ def _where(condition, x, y):
     if not fits or condition.dtype != bool:
         return np.where(condition, x, y)
     bits = np.int32 if like.itemsize == 4 else np.int64
-    x, y = (v.view(bits) if type(v) is np.ndarray else like.dtype.type(v).view(bits) for v in (x, y))
-    out = np.negative(condition.astype(bits))
-    out &= x ^ y
-    out ^= y
-    return out.view(like.dtype)
+    x, y = (v.view(bits).reshape(-1) if type(v) is np.ndarray else like.dtype.type(v).view(bits) for v in (x, y))
+    condition, out = condition.reshape(-1), np.empty(like.size, bits)
+
+    def work(part):
+        x_part, y_part = (v[part] if v.ndim else v for v in (x, y))
+        mask = np.negative(condition[part].astype(bits), out=out[part])
+        mask &= x_part ^ y_part
+        mask ^= y_part
+
+    threads.spread(work, threads.shares(like.size, like.size))
+    return out.view(like.dtype).reshape(like.shape)
 
 
 def _maximum(x, y, **options):

@@ -1,19 +1,21 @@
-"""Three settings outside NumPy that decide how fast it runs; applied before NumPy is first imported.
+"""Three settings outside NumPy that decide how fast it runs, applied by ``import minigen``.
 
-1. **BLAS kernel.** OpenBLAS picks its AVX2 kernels on AMD Zen 4 and Zen 5 although those CPUs have AVX-512. Where the
-   CPU reports every AVX-512 subset that the ``SkylakeX`` kernels use, we ask for them. The variable is read when
-   OpenBLAS loads, so it is set only while NumPy is not yet imported, and never over a user's own setting.
-   ``MINIGEN_BLAS_KERNEL=0`` turns it off.
+1. **BLAS kernel.** Some versions of OpenBLAS pick their AVX2 kernels on AMD Zen 4 and Zen 5 although those CPUs have
+   AVX-512. Where the CPU reports every AVX-512 subset that the ``SkylakeX`` kernels use, we ask for them, and never over
+   a user's own setting. ``MINIGEN_BLAS_KERNEL=0`` turns it off.
 
 2. **Idle BLAS threads.** After a matrix product OpenBLAS's threads go on asking for work, some 2²⁶ cycles by default, and
    only then sleep. Until then they take a core from whatever else wants it, such as our own threads (`minigen.threads`).
-   We let them sleep after 2¹⁰ cycles. ``MINIGEN_BLAS_IDLE=0`` turns it off, and a user's own
-   ``OPENBLAS_THREAD_TIMEOUT`` is left alone.
+   We let them sleep after 2¹⁴ cycles, some 5 µs. ``MINIGEN_BLAS_IDLE=0``
+   turns it off, and a user's own ``OPENBLAS_THREAD_TIMEOUT`` is left alone.
 
 3. **Allocator.** glibc hands every block above 128 KiB back to the kernel when it is freed, and faults it in again,
    page by page, at the next allocation. We raise both thresholds, so that buffers are reused. The price is resident
    memory: up to `TRIM_BYTES` of freed memory stays with the process. ``MINIGEN_ALLOCATOR=0`` turns it off, and a user's
    own ``MALLOC_*_`` variables are left alone.
+
+OpenBLAS reads its variables when NumPy loads it. If NumPy was imported before minigen it is started anew
+(`restart_openblas`), which is safe as long as no other thread can be in the middle of a product.
 
 What was done, and why, is kept in `report` for ``minigen doctor``. Measurements: docs/performance.md.
 """
@@ -21,10 +23,11 @@ import ctypes
 import os
 import platform
 import sys
+import threading
 
 MMAP_BYTES = 32 << 20    # the largest value glibc accepts (HEAP_MAX_SIZE / 2)
 TRIM_BYTES = 512 << 20
-IDLE = 10                # idle BLAS threads sleep after 2 to this power cycles
+IDLE = 14                # idle BLAS threads sleep after 2 to this power cycles
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3          # <malloc.h>
 _SKYLAKEX = {"avx512f", "avx512dq", "avx512cd", "avx512bw", "avx512vl"}
 
@@ -52,32 +55,51 @@ def _cpu():
 
 
 def choose_blas_kernel():
-    """Set OPENBLAS_CORETYPE=SkylakeX where that is safe and helps. Return a sentence that says what was done."""
+    """(SkylakeX where that is safe and helps, else None; a sentence that says why)."""
     if _off("MINIGEN_BLAS_KERNEL"):
-        return "left alone (MINIGEN_BLAS_KERNEL=0)"
+        return None, "left alone (MINIGEN_BLAS_KERNEL=0)"
     if "OPENBLAS_CORETYPE" in os.environ:
-        return f"left alone (you set OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']})"
+        return None, f"left alone (you set OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']})"
     if platform.machine() != "x86_64" or not sys.platform.startswith("linux"):
-        return "left alone (only x86-64 Linux is known to need it)"
+        return None, "left alone (only x86-64 Linux is known to need it)"
     vendor, flags = _cpu()
     if vendor != "AuthenticAMD" or not _SKYLAKEX <= flags:
-        return "left alone (OpenBLAS chooses well on this CPU)"
-    if "numpy" in sys.modules:
-        return "too late (NumPy was imported before minigen; import minigen first for its AVX-512 kernels)"
-    os.environ["OPENBLAS_CORETYPE"] = "SkylakeX"
-    return "SkylakeX (AVX-512), set by minigen"
+        return None, "left alone (OpenBLAS chooses well on this CPU)"
+    return "SkylakeX", "SkylakeX (AVX-512), set by minigen"
 
 
 def let_blas_threads_sleep():
-    """Set OPENBLAS_THREAD_TIMEOUT. Return a sentence that says what was done."""
+    """(the power of two of cycles after which idle threads sleep, or None; a sentence that says why)."""
     if _off("MINIGEN_BLAS_IDLE"):
-        return "left alone (MINIGEN_BLAS_IDLE=0)"
+        return None, "left alone (MINIGEN_BLAS_IDLE=0)"
     if "OPENBLAS_THREAD_TIMEOUT" in os.environ:
-        return f"left alone (you set OPENBLAS_THREAD_TIMEOUT={os.environ['OPENBLAS_THREAD_TIMEOUT']})"
-    if "numpy" in sys.modules:
-        return "too late (NumPy was imported before minigen; import minigen first and idle threads leave the cores free)"
-    os.environ["OPENBLAS_THREAD_TIMEOUT"] = str(IDLE)
-    return f"idle threads sleep after {1 << IDLE} cycles, set by minigen"
+        return None, f"left alone (you set OPENBLAS_THREAD_TIMEOUT={os.environ['OPENBLAS_THREAD_TIMEOUT']})"
+    return str(IDLE), f"idle threads sleep after 2^{IDLE} cycles, set by minigen"
+
+
+def openblas_libraries():
+    """The OpenBLAS libraries that NumPy has loaded; none where that cannot be told (not on Linux)."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8") as lines:
+            paths = sorted({line.split()[-1] for line in lines if "openblas" in line and "numpy" in line})
+    except OSError:
+        return []
+    return [ctypes.CDLL(path) for path in paths]
+
+
+def restart_openblas():
+    """Let an OpenBLAS that is loaded read its variables again. Return whether that could be done."""
+    if threading.active_count() > 1:                       # another thread may be in the middle of a product
+        return False
+    libraries = openblas_libraries()
+    restarts = [(getattr(library, "gotoblas_quit", None), getattr(library, "gotoblas_init", None))
+                for library in libraries]
+    if not restarts or not all(quit and init for quit, init in restarts):
+        return False
+    for quit, init in restarts:
+        quit()
+        init()
+    return True
 
 
 def keep_freed_memory():
@@ -97,7 +119,17 @@ def keep_freed_memory():
 
 
 def apply():
-    """Apply the levers once; called by ``import minigen`` before NumPy."""
-    report["BLAS kernel"] = choose_blas_kernel()
-    report["BLAS threads"] = let_blas_threads_sleep()
+    """Apply the levers once; called by ``import minigen``."""
+    wanted = {}
+    for lever, variable, choose in (("BLAS kernel", "OPENBLAS_CORETYPE", choose_blas_kernel),
+                                    ("BLAS threads", "OPENBLAS_THREAD_TIMEOUT", let_blas_threads_sleep)):
+        value, report[lever] = choose()
+        if value:
+            wanted[variable] = (value, lever)
+    os.environ.update({variable: value for variable, (value, _) in wanted.items()})
+    if "numpy" in sys.modules and wanted and not restart_openblas():
+        for variable, (_, lever) in wanted.items():
+            del os.environ[variable]
+            report[lever] = "too late (NumPy was imported before minigen, and its BLAS could not be started anew; " \
+                            "import minigen first)"
     report["allocator"] = keep_freed_memory()

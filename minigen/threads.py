@@ -19,6 +19,8 @@ import threading
 
 import numpy  # noqa: F401  it brings the BLAS that is asked for below
 
+from minigen.levers import openblas_libraries
+
 SMALL = 1 << 18                      # numbers to handle below which work stays in one piece
 
 _running = threading.Lock()          # held while work is spread
@@ -34,12 +36,7 @@ class Blas:
 
 def find_blas():
     """The `Blas` that NumPy has loaded, or None where it cannot be asked."""
-    try:
-        with open("/proc/self/maps", encoding="utf-8") as lines:
-            paths = sorted({line.split()[-1] for line in lines if "openblas" in line and "numpy" in line})
-    except OSError:
-        return None
-    for library in map(ctypes.CDLL, paths):
+    for library in openblas_libraries():
         for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
             core, threads, limit = (getattr(library, f"{prefix}openblas_{name}{suffix}", None)
                                     for name in ("get_corename", "get_num_threads", "set_num_threads"))

@@ -262,3 +262,32 @@ def test_numpy_where_and_maximum_equal_numpys_bit_for_bit(dtype):
     for other in (0, 0.5, y, -1):
         ours, theirs = xp.maximum(x, other), np.maximum(x, other)
         assert ours.dtype == theirs.dtype and ours.tobytes() == theirs.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (1, 7), (0, 4), (1001, 263), (2, 400, 400)])
+def test_rowwise_work_is_the_same_on_every_core(shape):
+    numpy = backends.get("numpy")
+    x, y = np.random.default_rng(0).standard_normal((2, *shape)).astype(np.float32)
+
+    def function(xp, x, y):
+        return xp.exp(-x) * y - xp.sum(x, axis=-1, keepdims=True)
+
+    out = numpy.rowwise(function, x, y)
+    assert out.dtype == np.float32 and out.shape == shape
+    np.testing.assert_array_equal(out, function(numpy, x, y))
+
+
+def test_rowwise_work_on_arrays_that_differ_stays_in_one_piece():
+    numpy = backends.get("numpy")
+    x, y = np.ones((600, 600), np.float32), np.ones((600, 1))
+    np.testing.assert_array_equal(numpy.rowwise(lambda xp, a, b: a + b, x, y), x + y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_large_choice_is_the_same_on_every_core(dtype):
+    numpy, rng = backends.get("numpy"), np.random.default_rng(1)
+    x, y = rng.standard_normal((2, 521, 1031)).astype(dtype)
+    for a, b in ((x, y), (x, 0.5), (-2, y)):
+        out = numpy.where(x > y, a, b)
+        assert out.dtype == dtype
+        np.testing.assert_array_equal(out, np.where(x > y, a, b))

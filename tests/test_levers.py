@@ -62,9 +62,34 @@ def test_the_users_own_kernel_is_never_overridden(kernel):
 
 
 @linux
-def test_too_late_once_numpy_is_loaded():
-    said = report("BLAS kernel", before="import numpy")
+def test_a_numpy_that_is_loaded_starts_its_blas_anew():
+    assert report("BLAS kernel", before="import numpy") == "SkylakeX (AVX-512), set by minigen | SkylakeX"
+
+
+@linux
+@pytest.mark.parametrize("before", ["levers.openblas_libraries = lambda: []",
+                                    "import threading, time; threading.Thread(target=time.sleep, args=(1,)).start()"],
+                         ids=["another BLAS", "another thread"])
+def test_too_late_where_blas_cannot_be_started_anew(before):
+    said = report("BLAS kernel", before="import numpy; " + before)
     assert said.startswith("too late (NumPy was imported before minigen") and said.endswith("| None")
+
+
+@linux
+def test_products_are_right_before_and_after_blas_starts_anew_and_in_a_child():
+    code = """
+import os
+import numpy as np
+a = np.arange(90_000.0, dtype=np.float32).reshape(300, 300) % 7
+before = a @ a
+import minigen
+assert (a @ a == before).all() and minigen.threads.spread(lambda s: (a[s] @ a), [slice(150), slice(150, 300)])
+child = os.fork()
+if not child:
+    os._exit(0 if (a @ a == before).all() else 1)
+print(os.waitpid(child, 0)[1])
+"""
+    assert fresh(code, OPENBLAS_NUM_THREADS="2") == "0"
 
 
 @pytest.mark.parametrize("value", ["0", "off", "No", "FALSE"])
@@ -76,23 +101,23 @@ def test_another_architecture_is_left_alone(monkeypatch):
     monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     monkeypatch.delenv("MINIGEN_BLAS_KERNEL", raising=False)
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    assert levers.choose_blas_kernel() == "left alone (only x86-64 Linux is known to need it)"
+    assert levers.choose_blas_kernel() == (None, "left alone (only x86-64 Linux is known to need it)")
     assert "OPENBLAS_CORETYPE" not in os.environ
 
 
 def test_idle_blas_threads_sleep_soon():
-    assert report("BLAS threads").startswith("idle threads sleep after 1024 cycles, set by minigen")
-    assert report("BLAS threads", before="import numpy").startswith("too late (NumPy was imported before minigen")
+    assert report("BLAS threads").startswith("idle threads sleep after 2^14 cycles, set by minigen")
     assert report("BLAS threads", MINIGEN_BLAS_IDLE="0").startswith("left alone (MINIGEN_BLAS_IDLE=0)")
     assert report("BLAS threads", OPENBLAS_THREAD_TIMEOUT="26").startswith("left alone (you set OPENBLAS_THREAD_TIMEOUT=26)")
 
 
 @linux
-def test_blas_reads_how_long_to_stay_awake():
+@pytest.mark.parametrize("order", ["import minigen, numpy as np", "import numpy as np, minigen"])
+def test_blas_reads_how_long_to_stay_awake(order):
     """After a product on two threads and a rest, the process has used no more time than the product took."""
-    code = """
+    code = f"""
 import time
-import minigen, numpy as np
+{order}
 if minigen.threads.count() < 2:
     print(0.0)
 else:

@@ -23,16 +23,22 @@ __all__ = ["sigmoid", "logit", "softplus", "log_sigmoid", "logaddexp", "relu", "
 @primitive
 def sigmoid(xp, x):
     """σ(x) = 1 / (1 + e⁻ˣ) = eˣ / (1 + eˣ); f′ = f (1 − f)."""
-    return _sigma(xp, x)
+    return xp.rowwise(_sigma, x)
 
 
 def _sigma(xp, x):
     with np.errstate(over="ignore"):                  # e⁻ˣ = ∞ gives σ = 0, and that is right
-        return 1 / (1 + xp.exp(-1.0 * x))             # precise also where σ is tiny
+        return 1 / _one_plus_exp_minus(xp, x)         # precise also where σ is tiny
+
+
+def _one_plus_exp_minus(xp, x):
+    y = xp.exp(-1.0 * x)                              # the float keeps unsigned integers from wrapping
+    y += 1                                            # in place: one trip to memory less
+    return y
 
 
 def _exp_minus_abs(xp, x):
-    return xp.exp(-1.0 * xp.abs(x))                   # the float keeps unsigned integers from wrapping
+    return xp.exp(-1.0 * xp.abs(x))
 
 
 sigmoid.vjp(lambda g, out: g * (out * (1 - out)))
@@ -98,6 +104,8 @@ relu.vjp(lambda g, out: g * (out > 0))
 @primitive
 def leaky_relu(xp, x, *, negative_slope=0.01):
     """x for x > 0, else negative_slope · x; at 0 the derivative is negative_slope."""
+    if 0 < negative_slope <= 1:
+        return xp.maximum(x, negative_slope * x)      # the same, without a choice
     return xp.where(x > 0, x, negative_slope * x)
 
 
@@ -119,14 +127,32 @@ elu.vjp(lambda g, out, alpha: where(out > 0, g, g * (out + alpha)))
 @primitive
 def silu(xp, x):
     """x σ(x), also called swish; f′ = σ (1 + x (1 − σ)) (Elfwing et al., 2017, arXiv:1702.03118)."""
-    return x * _sigma(xp, x)
+    return xp.rowwise(_x_sigma, x)
 
 
-silu.vjp(lambda g, x: g * _silu_slope(x, sigmoid(x)))
+@primitive
+def _silu_pullback(xp, g, x):
+    """g f′(x)."""
+    return xp.rowwise(_g_silu_slope, g, x)
 
 
-def _silu_slope(x, s):
-    return s * (1 + x * (1 - s))
+silu.vjp(lambda g, x: _silu_pullback(g, x))
+_silu_pullback.vjp(lambda u, x: _silu_pullback(u, x), lambda u, g, x: u * g * _silu_curvature(x, sigmoid(x)))
+
+
+def _x_sigma(xp, x):
+    with np.errstate(over="ignore"):
+        return x / _one_plus_exp_minus(xp, x)
+
+
+def _g_silu_slope(xp, g, x):
+    s = _sigma(xp, x)
+    return g * (s * (1 + x * (1 - s)))
+
+
+def _silu_curvature(x, s):
+    """f″ = σ (1 − σ) (2 + x (1 − 2 σ))."""
+    return s * (1 - s) * (2 + x * (1 - 2 * s))
 
 
 @primitive
@@ -137,8 +163,14 @@ def gelu(xp, x, *, approximate="none"):
     """
     if approximate not in ("none", "tanh"):
         raise ValueError('approximate must be "none" or "tanh"')
-    if approximate == "none":
-        return 0.5 * x * (1 + xp.erf(x * math.sqrt(0.5)))
+    return xp.rowwise(_x_Phi if approximate == "none" else _x_Phi_tanh, x)
+
+
+def _x_Phi(xp, x):
+    return 0.5 * x * (1 + xp.erf(x * math.sqrt(0.5)))
+
+
+def _x_Phi_tanh(xp, x):
     return 0.5 * x * (1 + xp.tanh(_C * (x + _B * x * x * x)))
 
 

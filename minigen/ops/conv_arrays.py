@@ -149,28 +149,33 @@ def _windows_as_rows(xp, x, rows, cols):
     lines = _fitting(xp, line, rows.Y, x.itemsize)
     order = "F" if C < NARROW else "C"                      # F: tap by tap, long runs along a line of x
     matrix = xp.empty((images * lines * cols.Y, rows.K * cols.K * C), x.dtype, order=order)
+    rows_of = matrix.reshape(images, lines, cols.Y, rows.K, cols.K, C)              # splits axes, so it is a view
     for image_slice, line_slice, windows in _windows(xp, x, rows, cols, images, lines):
-        part = matrix[:math.prod(windows.shape[:3])]
-        part.reshape(windows.shape)[...] = windows          # splits axes, so it is a view; runs of K′·C numbers
-        yield image_slice, line_slice, part
+        if windows.shape == rows_of.shape:
+            rows_of[...] = windows                          # runs of K′·C numbers
+            yield image_slice, line_slice, matrix
+        else:                                               # the last images or lines
+            part = matrix[:math.prod(windows.shape[:3])]
+            part.reshape(windows.shape)[...] = windows
+            yield image_slice, line_slice, part
 
 
 def _windows(xp, x, rows, cols, images, lines):
     """Yield (images, lines, view), so many at a time; view[n, h, w, i, j, c] is what tap (i, j) meets at (h, w)."""
-    band = rows._replace(Y=lines)
+    N, band = x.shape[0], rows._replace(Y=lines)
     buffer = xp.zeros((images, band.span, cols.span, x.shape[3]), x.dtype)
     view = xp.lib.stride_tricks.sliding_window_view(buffer, (rows.reach, cols.reach), axis=(1, 2))
     view = view[:, ::rows.stride, ::cols.stride, :, ::rows.dilation, ::cols.dilation].transpose(0, 1, 2, 4, 5, 3)
     in_cols, of_cols = _overlap(cols.start, cols.span, cols.X)
-    for n in range(0, x.shape[0], images):
-        for h in range(0, rows.Y, lines):
-            source, stop = x[n:n + images], min(h + lines, rows.Y)
-            in_rows, of_rows = _overlap(rows.start + rows.stride * h, band.span, rows.X)
-            piece = buffer[:source.shape[0]]
-            piece[:, :in_rows.start] = 0                    # what an earlier band left there
-            piece[:, in_rows.stop:] = 0
-            piece[:, in_rows, in_cols] = source[:, of_rows, of_cols]
-            yield slice(n, n + images), slice(h, stop), view[:source.shape[0], :stop - h]
+    for h in range(0, rows.Y, lines):
+        in_rows, of_rows = _overlap(rows.start + rows.stride * h, band.span, rows.X)
+        if h:
+            buffer[:, :in_rows.start] = buffer[:, in_rows.stop:] = 0                # what an earlier band left there
+        inside, count = buffer[:, in_rows, in_cols], min(lines, rows.Y - h)
+        for n in range(0, N, images):
+            some = min(images, N - n)
+            inside[:some] = x[n:n + some, of_rows, of_cols]
+            yield slice(n, n + some), slice(h, h + count), view[:some, :count]
 
 
 def _overlap(start, length, X):

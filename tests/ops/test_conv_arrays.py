@@ -96,7 +96,7 @@ def test_pieces_cover_the_batch_once(monkeypatch):
     rows, cols = axes_over("f", (7, 4), (3, 3), 1, 1)
     pieces = list(conv_arrays._windows_as_rows(NUMPY, np.zeros((2, 7, 4, 1)), rows, cols))
     assert [(a.start, lines.start, lines.stop, len(m)) for a, lines, m in pieces] == [
-        (n, h, min(h + 3, 7), 4 * min(3, 7 - h)) for n in (0, 1) for h in (0, 3, 6)]
+        (n, h, min(h + 3, 7), 4 * min(3, 7 - h)) for h in (0, 3, 6) for n in (0, 1)]
 
 
 @pytest.mark.parametrize("op", ["convolve", "transpose", "weight_grad"])
