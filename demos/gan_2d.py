@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import minigen as mg
-from minigen.data.densities import GaussianMixture, ring
+from minigen.data.densities import grid, ring
 from minigen.demo import Demo
 from minigen.metrics import count_modes
 from minigen.models.adversarial import GAN, SNGAN, WGANGP
@@ -36,12 +36,6 @@ METHODS = {
     "spectral norm": Method(lambda **nets: SNGAN(lipschitz=10.0, **nets), (0.0, 0.9)),
 }
 SHORT = dict(zip(METHODS, ["gan09", "gan05", "wgan_gp", "spectral"]))
-
-
-def grid(side=5, apart=2.0, std=0.2):
-    """side × side equal Gaussians."""
-    at = apart * (np.arange(side) - (side - 1) / 2)
-    return GaussianMixture(np.stack(np.meshgrid(at, at), axis=-1).reshape(-1, 2), std)
 
 
 @dataclasses.dataclass
