@@ -1,8 +1,10 @@
 """Libraries side by side, each in a process of its own, so that their thread pools do not disturb each other."""
+import atexit
 import importlib.util
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -12,7 +14,11 @@ NAMES = {"minigen": "minigen", "numpy": "NumPy", "torch": "PyTorch", "jax": "JAX
 
 
 class Side:
-    """One library's process: asked for steps, answers with milliseconds. ``ready`` is what it said first."""
+    """One library's process: asked for steps, answers with milliseconds. ``ready`` is what it said first.
+
+    Between its answers the process is stopped. Otherwise its threads would go on looking for work for a while (OpenMP's
+    and OpenBLAS's do, up to 0.2 s) and take the cores from whoever's turn it is.
+    """
 
     def __init__(self, library, workload, threads, settings=None):
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads),
@@ -20,25 +26,34 @@ class Side:
         command = [sys.executable, str(HERE / "worker.py"), library, workload, str(threads), json.dumps(settings or {})]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env=environment)
+        atexit.register(self.process.kill)              # a stopped process would not see that we are gone
         self.ready = self._answer()
 
     def _answer(self):
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit("bench: a worker stopped; its message stands above")
+            raise SystemExit("bench: a worker ended; its message stands above")
+        self._signal("SIGSTOP")
         return json.loads(line)
+
+    def _signal(self, name):
+        if hasattr(signal, name):                                # Windows has neither
+            self.process.send_signal(getattr(signal, name))
 
     def ask(self, **question):
         """The answer to a question of `worker.answer`."""
+        self._signal("SIGCONT")
         self.process.stdin.write(json.dumps(question) + "\n")
         self.process.stdin.flush()
         return self._answer()
 
     def close(self):
         """End the process."""
+        self._signal("SIGCONT")
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
+        atexit.unregister(self.process.kill)
 
 
 def installed(*libraries):

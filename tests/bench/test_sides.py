@@ -1,5 +1,8 @@
 """Two sides must compute the same thing, and what a worker says can be used."""
 import json
+import pathlib
+import sys
+import time
 
 import pytest
 import run
@@ -33,6 +36,19 @@ def test_minigen_is_loaded_before_numpy_as_its_levers_ask():
     side = sides.Side("minigen", "tiny_ops", 1)
     side.close()
     assert side.ready["levers"] and not any(found.startswith("too late") for found in side.ready["levers"].values())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_side_is_stopped_while_it_is_not_its_turn():
+    side = sides.Side("minigen", "chain", 1, {"depth": 10})
+    state = pathlib.Path(f"/proc/{side.process.pid}/stat")
+    deadline = time.monotonic() + 5
+    while state.read_text().rpartition(")")[2].split()[0] != "T" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert state.read_text().rpartition(")")[2].split()[0] == "T"
+    assert side.ask(steps=3)["ms"] > 0
+    side.close()
+    assert side.process.returncode == 0
 
 
 def test_one_row_end_to_end(capsys):
