@@ -24,7 +24,7 @@ WITH_JAX = ("vae_mlp",)
 
 
 def comparison(options):
-    """The table of workloads, and the import times."""
+    """The rows of the workloads and of the import times, and the table with the geometric mean."""
     libraries = installed("torch", *(["jax"] if options.jax else []))
     if options.jax and "jax" not in libraries:
         raise SystemExit("bench: --jax needs JAX, which is not installed here: pip install jax")
@@ -33,13 +33,12 @@ def comparison(options):
         if name != "import":
             there = [library for library in libraries if library != "jax" or name in WITH_JAX]
             rows.append(compare(name, there, options.threads, options.turns or 15, options.seconds or 6.0))
-    result = {"workloads": rows, "geometric_mean": {library: tables.geometric_mean(tables.ratios(rows, library))
-                                                    for library in libraries[1:]}}
     text = [tables.comparison(rows, libraries)] if rows else []
     if not options.only or "import" in options.only:
-        result["import_ms"] = import_times(["minigen", "numpy", *libraries[1:]])
-        text.append(tables.imports(result["import_ms"]))
-    return result, "\n\n".join(text)
+        times = import_times(["minigen", "numpy", *libraries[1:]])
+        rows.append({"workload": "import", **{f"{library}_ms": ms for library, ms in times.items()}})
+        text.append(tables.imports(times))
+    return rows, "\n\n".join(text)
 
 
 def growth(options):
@@ -73,7 +72,7 @@ def main(argv=None):
     parser.add_argument("--only", action="append", metavar="NAME",
                         help=f"only this one (repeatable): {', '.join(WORKLOADS)}, import; with --scaling: "
                         + ", ".join(scaling.SERIES))
-    parser.add_argument("--json", action="store_true", help="print objects instead of tables")
+    parser.add_argument("--json", action="store_true", help="print a list of objects instead of tables")
     parser.add_argument("--threads", type=int, default=2, help="threads for each side (default 2)")
     parser.add_argument("--turns", type=int, help="how often each side is timed (default 15; with --scaling 5)")
     parser.add_argument("--seconds", type=float,

@@ -65,7 +65,7 @@ def compare(workload, libraries, threads, turns, seconds, settings=None):
     """Time a step in every library, in turn: A B A B ….
 
     Returns {"workload", and for each library "…_ms", the median over the turns of the mean milliseconds a step, or an
-    op where a step makes several that count; "…_ratio", minigen's time over it; "…_mb"}.
+    op where a step makes several that count; minigen's time over it, "ratio" for PyTorch, else "…_ratio"; "…_mb"}.
     """
     sides = {library: Side(library, workload, threads, settings) for library in libraries}
     for library, side in sides.items():
@@ -78,10 +78,16 @@ def compare(workload, libraries, threads, turns, seconds, settings=None):
     row = {"workload": workload}
     for library, side in sides.items():
         row[f"{library}_ms"] = statistics.median(times[library])
-        row[f"{library}_ratio"] = row["minigen_ms"] / row[f"{library}_ms"]
+        if library != "minigen":
+            row[ratio_key(library)] = row["minigen_ms"] / row[f"{library}_ms"]
         row[f"{library}_mb"] = side.ask(memory=True)["mb"]
         side.close()
     return row
+
+
+def ratio_key(library):
+    """What the ratio to a library is called in a row."""
+    return "ratio" if library == "torch" else f"{library}_ratio"
 
 
 def agree(workload, ours, theirs, name):

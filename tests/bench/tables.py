@@ -1,7 +1,7 @@
 """Figures as aligned text."""
 import math
 
-from sides import NAMES
+from sides import NAMES, ratio_key
 
 
 def align(rows, first):
@@ -31,7 +31,7 @@ def comparison(rows, libraries):
     for row in rows:
         cells = [row["workload"], number(row["minigen_ms"], 4)]
         for library in others:
-            cells += [number(row.get(f"{library}_ms"), 4), number(row.get(f"{library}_ratio"), 2)]
+            cells += [number(row.get(f"{library}_ms"), 4), number(row.get(ratio_key(library)), 2)]
         lines.append(cells + [number(row.get(f"{library}_mb"), 1) for library in libraries])
     if others and len(rows) > 1:
         lines.append(["geometric mean", ""])
@@ -43,7 +43,7 @@ def comparison(rows, libraries):
 
 def ratios(rows, library):
     """minigen's time over this library's, where both were measured."""
-    return [row[f"{library}_ratio"] for row in rows if f"{library}_ratio" in row]
+    return [row[ratio_key(library)] for row in rows if ratio_key(library) in row]
 
 
 def imports(times):

@@ -4,8 +4,8 @@ import pytest
 import scaling
 import tables
 
-ROWS = [{"workload": "a", "minigen_ms": 1.0, "minigen_mb": 2.0, "torch_ms": 4.0, "torch_ratio": 0.25, "torch_mb": 9.5},
-        {"workload": "b", "minigen_ms": 3.0, "minigen_mb": None, "torch_ms": 3.0, "torch_ratio": 1.0, "torch_mb": 1.0}]
+ROWS = [{"workload": "a", "minigen_ms": 1.0, "minigen_mb": 2.0, "torch_ms": 4.0, "ratio": 0.25, "torch_mb": 9.5},
+        {"workload": "b", "minigen_ms": 3.0, "minigen_mb": None, "torch_ms": 3.0, "ratio": 1.0, "torch_mb": 1.0}]
 
 
 def test_geometric_mean():
