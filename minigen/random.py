@@ -122,3 +122,8 @@ def default_rng(seed=0, backend_name=None):
 def as_generator(rng):
     """``rng`` itself if it is a Generator, else `default_rng` of it (a seed)."""
     return rng if isinstance(rng, Generator) else default_rng(rng)
+
+
+def seeded(rng):
+    """As `as_generator`, where ``rng`` may be None because nothing need be drawn: None stays None."""
+    return None if rng is None else as_generator(rng)

@@ -39,6 +39,7 @@ becomes exact.
 import numpy as np
 
 import minigen as mg
+from minigen.random import seeded
 
 
 class DDIM:
@@ -75,6 +76,7 @@ class DDIM:
 
     def path(self, n, *, rng=None, labels=None, guide=None, z=None):
         """Iterate over (t, z_t) for t = τ_S, …, τ_0. ``z`` (n, *event) replaces the first z_T."""
+        rng = seeded(rng)
         z = self.model.first(n, rng, z)
         yield self.model.process.T, z
         for s, t in zip(self.times[-2::-1], self.times[::-1]):

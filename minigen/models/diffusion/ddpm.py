@@ -63,6 +63,7 @@ from minigen.models.base import GenerativeModel, Objective
 from minigen.models.diffusion.decoder import discretised_log_prob
 from minigen.models.diffusion.labels import as_labels, hide, told
 from minigen.models.diffusion.process import PREDICTIONS, ForwardProcess, isotropic, linear_schedule
+from minigen.random import seeded
 
 VARIANCES, LOSSES, LIKELIHOODS = ("small", "large", "learned"), ("simple", "bound", "hybrid"), ("normal", "discretised")
 
@@ -172,6 +173,7 @@ class DDPM(GenerativeModel):
             eps: noise (N, *event) that replaces the drawn one.
         """
         self._check(x)
+        rng = seeded(rng)
         eps = self.noise_like(x, rng, eps)
         t = self.process.times(rng.integers(1, self.process.T + 1, size=(len(x),)) if t is None else t, x)
         if labels is not None:
@@ -214,6 +216,7 @@ class DDPM(GenerativeModel):
         ``eps`` (T, N, *event) replaces the noise of z_1 … z_T.
         """
         self._check(x)
+        rng = seeded(rng)
         with mg.no_grad():
             rows = []
             for t in range(1, self.process.T + 1):
@@ -244,13 +247,15 @@ class DDPM(GenerativeModel):
 
     # ---- sampling ------------------------------------------------------------------------------------------------
     def sample(self, n, *, rng, labels=None, guide=None):
-        """n draws (n, *event). ``labels`` (n,) where the model is conditional; ``guide`` as made by `guidance`."""
+        """n draws (n, *event). ``rng``: a generator or seed. ``labels`` (n,) where the model is conditional. ``guide`` as
+        `guidance` makes it."""
         for _, z in self.path(n, rng=rng, labels=labels, guide=guide):
             pass
         return z
 
     def path(self, n, *, rng=None, labels=None, guide=None, z=None):
         """Iterate over (t, z_t) for t = T … 0; the last is the sample. ``z`` (n, *event) replaces the first z_T."""
+        rng = seeded(rng)
         z = self.first(n, rng, z)
         yield self.process.T, z
         for t in range(self.process.T, 0, -1):
@@ -285,3 +290,6 @@ class DDPM(GenerativeModel):
         if x.shape[1:] != self.event_shape or not len(x):
             event = ", ".join(map(str, self.event_shape))
             raise ValueError(f"DDPM: wants (N, {event}) with N ≥ 1, got shape {x.shape}")
+        if x.dtype.kind != "f":
+            raise TypeError(f"DDPM: wants floats, scaled to about [−1, 1], got {x.dtype}; of 8-bit pixels take "
+                            "2 * data.to_unit(x) - 1")

@@ -65,8 +65,15 @@ def classifier(log_prob_labels, scale=1.0):
 
 
 def classifier_free(weight=1.0):
-    """A guide by the model itself, Eq. (30), which must have been trained with ``label_dropout``. ``weight`` is w."""
+    """A guide by the model itself, Eq. (30), which must have been trained with ``label_dropout``. ``weight`` is w.
+
+    The guide raises ValueError for a model that knows no classes.
+    """
     def guide(model, eps, z, t, labels):
+        if model.classes is None:
+            raise ValueError("classifier-free guidance: it compares the model with and without the label, but this one "
+                             "was made without classes=; make it with classes=K and label_dropout=0.1, or lead it by "
+                             "a classifier")
         return (1 + weight) * eps - weight * model.predict(z, t).eps                                   # Eq. (30)
 
     return guide

@@ -74,6 +74,7 @@ class NoisyClassifier(nn.Module):
 
         ``t``, integers (N,), and ``eps`` (N, *event) replace what is drawn.
         """
+        rng = mg.random.seeded(rng)
         t = self.process.times(rng.integers(1, self.process.T + 1, size=(len(x),)) if t is None else t, x)
         eps = rng.standard_normal(x.shape, dtype=x.dtype) if eps is None else eps
         log_p = self(self.process.diffuse(x, t, eps), t)

@@ -7,7 +7,7 @@ from scipy.stats import norm
 import minigen as mg
 from minigen import nn
 from minigen.data.densities import ring
-from minigen.models.diffusion import (DDPM, ForwardProcess, MixtureDenoiser, MLPDenoiser, classifier_free,
+from minigen.models.diffusion import (DDIM, DDPM, ForwardProcess, MixtureDenoiser, MLPDenoiser, classifier_free,
                                       cosine_schedule, linear_schedule)
 from minigen.training import Adam
 
@@ -296,6 +296,18 @@ Z = np.zeros((2, 2), dtype="float32")
 def test_bad_input_is_told(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_integers_are_told():
+    with pytest.raises(TypeError, match="wants floats, .* got uint8; of 8-bit pixels take 2 \\* data.to_unit"):
+        simple().losses(mg.tensor(np.zeros((2, 2), "uint8")), rng=0)
+
+
+def test_a_seed_will_do_for_a_generator():
+    model, x = simple(), mg.tensor(Z)
+    for draw in (lambda rng: model.sample(3, rng=rng), lambda rng: model.losses(x, rng=rng)["simple"],
+                 lambda rng: model.elbo(x, rng=rng), lambda rng: DDIM(model, 2, eta=1.0).sample(3, rng=rng)):
+        assert np.array_equal(draw(5).numpy(), draw(mg.random.default_rng(5)).numpy())
 
 
 def test_a_batch_without_labels_is_told():

@@ -113,6 +113,7 @@ def without_labels(sampler):
     (lambda: guided([0, 1, 2, 0]), "the classifier knows the labels 0 … 1, got some from 0 to 2"),
     (lambda: guided([0, -1, 1, 0]), "0 … 1, got some from -1 to 1"),
     (lambda: guided(LABELS, lambda z, t: mg.sum(z)), r"shape \(4, K\), got \(\)"),
+    (lambda: models()[0].predict(mg.tensor(points()), 20, LABELS, classifier_free()), "made without classes=; make it"),
     (lambda: models()[1].predict(mg.tensor(points()), 20, [0, 1, 2, 0], classifier_free()), "0 … 1, got .* 0 to 2"),
 ])
 def test_bad_input_is_told(call, words):
