@@ -82,7 +82,8 @@ class ImageGenerator(nn.Module):
     def forward(self, z, labels=None):
         if (labels is None) != (self.classes is None):
             raise ValueError(f"ImageGenerator: it was made with classes={self.classes}, and called with "
-                             + ("no labels" if labels is None else f"labels of shape {labels.shape}"))
+                             + (f"no labels; pass {len(z)} integers from 0 to {self.classes - 1}" if labels is None else
+                                f"labels of shape {labels.shape}; make it with classes=K to use them"))
         given = () if labels is None else (labels,)
         shape, h = (len(z), *self.start), self.project(z)                                       # (N, H/4 · W/4 · 2F)
         h = mg.relu(self.norms[0](mg.reshape(h, shape) if labels is None else h, *given))
