@@ -38,7 +38,8 @@ def label_input(rng):
 def projection(rng):
     """Conditional batch norm in G, and D's features times a vector of the class."""
     G, D = rng.spawn(2)
-    return ProjectionGAN(CLASSES, SHAPE, LATENTS, generator=ImageGenerator(LATENTS, width=WIDTH, classes=CLASSES, rng=G),
+    return ProjectionGAN(CLASSES, SHAPE, LATENTS,
+                         generator=ImageGenerator(LATENTS, width=WIDTH, classes=CLASSES, rng=G),
                          discriminator=image_heads(CLASSES, width=WIDTH, rng=D))
 
 

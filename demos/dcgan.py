@@ -2,8 +2,9 @@
 
 Trains a small DCGAN (minigen/models/adversarial/dcgan.py) on the bundled digits; then a GAN of multilayer perceptrons
 for as many CPU seconds as the DCGAN had at its last stop but one, and compares them by the Fréchet distance in the
-features of the digit classifier (digit FID: less is better). Draws: the same noise while training goes on, samples, the nearest training images, the way from one digit
-to another, arithmetic on latents, the players' losses, and FID against time. The derivation is in docs/gan.md.
+features of the digit classifier (digit FID: less is better). Draws: the same noise while training goes on, samples,
+the nearest training images, the way from one digit to another, arithmetic on latents, the players' losses, and FID
+against time. The derivation is in docs/gan.md.
 """
 import functools
 import time

@@ -115,7 +115,7 @@ def report(demo, runs):
     critic = runs["WGAN-GP"]
     demo.metric("wasserstein_first", -critic.loss[0], "pixels, W₁ by the critic")
     demo.metric("wasserstein_last", -critic.loss[-1], "pixels, W₁ by the critic")
-    demo.metric("gradient_norm", float(critic.norms(critic.samples(500)).mean()), "mean over lines, the penalty wants 1")
+    demo.metric("gradient_norm", float(critic.norms(critic.samples(500)).mean()), "mean on lines, the penalty wants 1")
 
 
 # ---- pictures --------------------------------------------------------------------------------------------------------

@@ -247,8 +247,8 @@ class DDPM(GenerativeModel):
 
     # ---- sampling ------------------------------------------------------------------------------------------------
     def sample(self, n, *, rng, labels=None, guide=None):
-        """n draws (n, *event). ``rng``: a generator or seed. ``labels`` (n,) where the model is conditional. ``guide`` as
-        `guidance` makes it."""
+        """n draws (n, *event). ``rng``: a generator or seed. ``labels`` (n,) where the model is conditional. ``guide``
+        as `guidance` makes it."""
         for _, z in self.path(n, rng=rng, labels=labels, guide=guide):
             pass
         return z

@@ -73,7 +73,7 @@ def test_inversion_undoes_sampling(schedule):
 
 
 def test_both_equations_of_the_inversion_undo_a_step():
-    """Given what the network says of z_t, Eqs. (24) and (25) lead from z_s back to z_t, for s on both sides of SNR 1."""
+    """Given what the network says of z_t, Eqs. (24) and (25) lead from z_s back to z_t, s on both sides of SNR 1."""
     model, z = mixture(), draws(6, 2)
     sampler = DDIM(model, 40)
     for s, t in ((0, 1), (3, 9), (30, 31), (25, 40)):
