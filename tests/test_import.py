@@ -49,6 +49,10 @@ def test_import_loads_no_floor_above_the_third():
     assert not {f"minigen.{name}" for name in SUBMODULES} & set(loaded)
 
 
+def test_optimisers_by_their_short_name():
+    assert mg.optim.Adam is mg.training.Adam and mg.optim.SGD is mg.training.SGD
+
+
 def test_pictures_never_load_pyplot():
     assert in_process("import minigen as mg, sys; mg.viz; print('matplotlib.pyplot' in sys.modules)").strip() == "False"
 
