@@ -169,17 +169,11 @@ def _where(condition, x, y):
     if not fits or condition.dtype != bool:
         return np.where(condition, x, y)
     bits = np.int32 if like.itemsize == 4 else np.int64
-    x, y = (v.view(bits).reshape(-1) if type(v) is np.ndarray else like.dtype.type(v).view(bits) for v in (x, y))
-    condition, out = condition.reshape(-1), np.empty(like.size, bits)
-
-    def work(part):
-        x_part, y_part = (v[part] if v.ndim else v for v in (x, y))
-        mask = np.negative(condition[part].astype(bits), out=out[part])
-        mask &= x_part ^ y_part
-        mask ^= y_part
-
-    threads.spread(work, threads.shares(like.size, like.size))
-    return out.view(like.dtype).reshape(like.shape)
+    x, y = (v.view(bits) if type(v) is np.ndarray else like.dtype.type(v).view(bits) for v in (x, y))
+    out = np.negative(condition.astype(bits))
+    out &= x ^ y
+    out ^= y
+    return out.view(like.dtype)
 
 
 def _maximum(x, y, **options):
