@@ -32,9 +32,9 @@ def main():
         fresh, labels = mg.tensor(data.to_unit(test["x"])), test["y"]
         models, lines = {}, {}
         for name, prior in PRIORS.items():
-            models[name], lines[name] = fit(prior, train["x"], fresh, 20 if demo.smoke else 2500, demo)
+            models[name], lines[name] = fit(prior, train["x"], fresh, 20 if demo.smoke else 1500, demo)
         curves(lines, demo.path("mmd.png"), log="xy", ylabel="MMD, codes of test digits and prior",
-               levels={"two sets of draws of a Gaussian": draws_apart(demo.seed, len(fresh))},
+               levels={"two sets of draws of a Gaussian": draws_apart(demo.seed)},
                title="The aggregate of codes comes to the prior, whichever it is")
         draw_codes(models, fresh, labels, demo)
         draw_roll(models["swiss roll"], demo)
@@ -55,7 +55,7 @@ def fit(prior, images, fresh, steps, demo):
     optimizers = {o.name: Adam(o.parameters, lr=rates[o.name], betas=(0.5, 0.999)) for o in model.objectives()}
     trainer = Trainer(model, optimizers, lambda rng: {"x": mg.take(x, rng.integers(len(x), size=(128,)), axis=0)},
                       seed=demo.seed, progress=False)
-    at = np.unique(np.geomspace(1, steps, 12).astype(int))
+    at = np.unique(np.geomspace(1, steps, 9).astype(int))
     trace = []
     for step in at:
         trainer.run(int(step))
@@ -64,9 +64,9 @@ def fit(prior, images, fresh, steps, demo):
 
 
 def distance(model, fresh, seed):
-    """√MMD² (Eq. 3 of minigen/metrics/kernels.py) between codes of test digits and as many draws of the prior."""
+    """√MMD² (Eq. 3 of minigen/metrics/kernels.py) between codes of 1,000 test digits and as many draws of the prior."""
     with mg.no_grad():
-        codes = model.encode(fresh).numpy()
+        codes = model.encode(fresh[:1000]).numpy()
         prior = model.draw_prior(len(codes), mg.random.default_rng(seed + 7)).numpy()
     return root_mmd(codes, prior)
 
@@ -76,8 +76,8 @@ def root_mmd(x, y):
     return float(np.sqrt(mmd_test(x, y, gaussian_kernel(SCALE), exchanges=1)[0]))
 
 
-def draws_apart(seed, n):
-    """What the same distance is between two sets of draws of N(0, I)."""
+def draws_apart(seed, n=1000):
+    """What the same distance is between two sets of n draws of N(0, I)."""
     rng = np.random.default_rng(seed)
     return root_mmd(rng.standard_normal((n, 2)), rng.standard_normal((n, 2)))
 

@@ -25,7 +25,7 @@ def main():
         train, test = (bundled_digits(split, demo.data) for split in ("train", "test"))
         images, fresh = data.to_unit(train["x"]), data.to_unit(test["x"])
         pca = PCA(images)
-        steps = 30 if demo.smoke else 1000
+        steps = 30 if demo.smoke else 800
         draw_linear(pca, images, demo)
         deep = draw_sizes(pca, images, fresh, steps, demo)
         draw_features(pca, deep[2], fresh, test["y"], demo)

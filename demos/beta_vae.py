@@ -25,7 +25,7 @@ def main():
     with Demo("beta_vae", __doc__) as demo:
         draw_shannon(demo)
         train, test = (bundled_digits(split, demo.data) for split in ("train", "test"))
-        steps = 30 if demo.smoke else 1200
+        steps = 30 if demo.smoke else 800
         bits = mg.tensor((test["x"] > 127).astype(np.float32))
 
         def fit(**settings):
@@ -73,9 +73,9 @@ def draw_shannon(demo, D=8):
     basis = mg.tensor((np.sqrt(values) * axes).T.astype(np.float32))
 
     def draw(rng):
-        return mg.matmul(rng.standard_normal((512, D)), basis)
+        return mg.matmul(rng.standard_normal((256, D)), basis)
 
-    levels, steps, found = np.geomspace(0.3, 9, 100), 40 if demo.smoke else 1500, {}
+    levels, steps, found = np.geomspace(0.3, 9, 100), 40 if demo.smoke else 1200, {}
     fresh = draw(mg.random.default_rng(demo.seed + 1))
     for beta in (1.0, 4.0) if demo.smoke else (0.5, 1.0, 2.0, 4.0, 7.0):
         model = BetaVAE((D,), D, (), likelihood="normal", beta=beta, rng=demo.seed)

@@ -25,7 +25,7 @@ def main():
     with Demo("cvae", __doc__) as demo:
         draw_gap(demo)
         train, test = (bundled_digits(split, demo.data) for split in ("train", "test"))
-        steps = 40 if demo.smoke else 3000
+        steps = 40 if demo.smoke else 1800
         held = {"x": mg.tensor(bits(test["x"])), "y": mg.tensor(test["y"])}
         model, plain = ConditionalVAE(10, rng=demo.seed, **SIZES), VAE(rng=demo.seed, **SIZES)
         lines = {"given the digit, log p(x | y)": fit(model, train, held, steps, demo.seed),
@@ -53,7 +53,7 @@ def fit(model, train, held, steps, seed):
         rows = rng.integers(len(x), size=(128,))
         return {"x": mg.take(x, rows, axis=0), "y": mg.take(y, rows, axis=0)}
 
-    at = np.unique(np.geomspace(max(1, steps // 60), steps, 14).astype(int))
+    at = np.unique(np.geomspace(max(1, steps // 60), steps, 9).astype(int))
     trainer = Trainer(model, lambda p: Adam(p, lr=schedules.cosine(2e-3, steps)), draw, seed=seed, progress=False)
     objective, = model.objectives()
     for step in at:

@@ -46,6 +46,15 @@ def test_options(tmp_path):
         assert (demo.smoke, demo.seed, demo.data, demo.out) == (True, 7, tmp_path, tmp_path / "o")
 
 
+def test_full_is_an_option_of_demos_that_have_more_to_run(tmp_path, capsys):
+    for argv, full in (([], False), (["--full"], True)):
+        with Demo("toy", "A toy.", ["--out", str(tmp_path), *argv], full="an hour") as demo:
+            assert demo.full is full
+    capsys.readouterr()
+    status, line = failing(capsys, argv=["--full", "--out", tmp_path])
+    assert status == 2 and line.startswith("toy.py: unrecognized arguments: --full")
+
+
 def test_result_json_and_what_is_printed(tmp_path, capsys):
     with Demo("toy", "A toy.", ["--out", str(tmp_path), "--seed", "3"]) as demo:
         demo.metric("test_elbo", mg.tensor(-103.25), "nats")

@@ -20,10 +20,10 @@ from collections.abc import Callable
 import numpy as np
 
 import minigen as mg
-from minigen import data
+from minigen import data, nn
 from minigen.metrics import auroc
 from minigen.models.autoregressive import MADE, GatedPixelCNN
-from minigen.models.energy import RBM, DeepEBM, conv_energy
+from minigen.models.energy import RBM, DeepEBM
 from minigen.models.flow import MAF, ImageFlow, MultiScaleRealNVP, conv_then_dense
 from minigen.models.latent import (VAE, Autoencoder, BernoulliMixture, DenoisingAutoencoder, FactorAnalysis,
                                    GaussianMixtureModel, ProbabilisticPCA)
@@ -132,6 +132,14 @@ def learn_ratio(x, share, seed):
     return DETECTORS["MADE"].learn(x, share, seed), alone
 
 
+def small_energy(seed):
+    """An energy of images of 16 × 16: two convolutions of stride 2 and a linear layer."""
+    rng = mg.random.default_rng(seed)
+    return nn.Sequential(nn.Conv2d(1, 16, 4, stride=2, padding=1, rng=rng), mg.silu,
+                         nn.Conv2d(16, 32, 4, stride=2, padding=1, rng=rng), mg.silu,
+                         lambda h: mg.reshape(h, (len(h), -1)), nn.Linear(512, 1, rng=rng))
+
+
 # ---- scores ----------------------------------------------------------------------------------------------------------
 def minus_log_prob(model, x):
     """−log p(x)."""
@@ -168,32 +176,32 @@ DETECTORS = {
     "ink": Detector("Σ x", grey, nothing, ink(1)),
     "blank": Detector("−Σ x", grey, nothing, ink(-1)),
     "autoencoder": Detector("reconstruction error", grey, by_gradients(lambda seed: Autoencoder(
-        rng=seed, **MAP), 1500, 1e-3), energy),
+        rng=seed, **MAP), 800, 2e-3), energy),
     "denoiser": Detector("reconstruction error", grey, by_gradients(lambda seed: DenoisingAutoencoder(
-        noise=0.5, rng=seed, **MAP), 1500, 1e-3), energy),
+        noise=0.5, rng=seed, **MAP), 800, 2e-3), energy),
     "PCA, probabilistic": Detector("−log p", noisy, exactly, minus_log_prob),
     "factor analysis": Detector("−log p", noisy, by_em(lambda seed: FactorAnalysis(40, (28, 28, 1), rng=seed), 30),
                                 minus_log_prob),
-    "20 Gaussians, 16 × 16": Detector("−log p", small_noisy, by_em(lambda seed: GaussianMixtureModel(
-        20, (16, 16, 1), "diagonal", floor=1e-3, rng=seed), 15, spread=True), minus_log_prob),
+    "10 Gaussians, 16 × 16": Detector("−log p", small_noisy, by_em(lambda seed: GaussianMixtureModel(
+        10, (16, 16, 1), "diagonal", floor=1e-3, rng=seed), 10, spread=True), minus_log_prob),
     "40 Bernoullis": Detector("−log p", bits, by_em(lambda seed: BernoulliMixture(40, rng=seed), 40), minus_log_prob),
-    "VAE": Detector("−ELBO", bits, by_gradients(lambda seed: VAE(latents=20, hidden=(256,), rng=seed), 1500, 1e-3),
+    "VAE": Detector("−ELBO", bits, by_gradients(lambda seed: VAE(latents=20, hidden=(256,), rng=seed), 800, 2e-3),
                     minus_bound),
     "RBM": Detector("free energy", bits, by_gradients(lambda seed: RBM((28, 28, 1), 200, k=1, persistent=128, rng=seed),
-                                                      1500, 2e-3, start=lambda m, x: m.set_bias(x)), energy),
-    "MADE": Detector("−log p", bits, by_gradients(lambda seed: MADE(hidden=(400,), rng=seed), 1500, 2e-3),
+                                                      800, 3e-3, start=lambda m, x: m.set_bias(x)), energy),
+    "MADE": Detector("−log p", bits, by_gradients(lambda seed: MADE(hidden=(400,), rng=seed), 700, 3e-3),
                      minus_log_prob),
     "MADE, ratio": Detector("log p₀ − log p", bits, learn_ratio, ratio),
     "PixelCNN, 16 × 16": Detector("−log p", small_bits, by_gradients(lambda seed: GatedPixelCNN(
-        (16, 16, 1), 16, 4, head_width=32, places=True, rng=seed), 400, 4e-3, size=32), minus_log_prob),
+        (16, 16, 1), 16, 4, head_width=32, places=True, rng=seed), 250, 4e-3, size=32), minus_log_prob),
     "Real NVP, 16 × 16": Detector("−log p", small, by_gradients(lambda seed: ImageFlow(MultiScaleRealNVP(
-        (16, 16, 1), couplings=2, width=16, network=conv_then_dense(8, 128), rng=seed), (16, 16, 1)), 300, 2e-3,
+        (16, 16, 1), couplings=2, width=16, network=conv_then_dense(8, 128), rng=seed), (16, 16, 1)), 200, 2e-3,
         clip=50.0), minus_log_prob),
     "MAF, 16 × 16": Detector("−log p", small, by_gradients(lambda seed: ImageFlow(
-        MAF(256, layers=3, hidden=(256,), rng=seed), (16, 16, 1)), 1000, 1e-3, clip=50.0), minus_log_prob),
+        MAF(256, layers=3, hidden=(256,), rng=seed), (16, 16, 1)), 600, 2e-3, clip=50.0), minus_log_prob),
     "deep EBM, 16 × 16": Detector("energy", small_grey, by_gradients(lambda seed: DeepEBM(
-        conv_energy((16, 16, 1), (16, 32, 32), rng=seed), (16, 16, 1), steps=20, replay=2000, rng=seed), 400, 5e-4,
-        size=64, clip=1.0, betas=(0.0, 0.999)), energy),
+        small_energy(seed), (16, 16, 1), steps=20, replay=2000, data_noise=0.02, rng=seed), 250, 1e-3, size=64,
+        betas=(0.0, 0.999)), energy),
 }
 
 
