@@ -3,7 +3,7 @@
 Each model of minigen/recipes/outliers.py scores test images, and images of the digit that was held out. Pictures: the
 most and the least typical images of several models; the scores of one model digit by digit; the curve of false alarms
 and finds; the area under it for every model and every held-out digit. By default eight scores and three digits; with
---full all sixteen scores and all ten digits, which takes half an hour. The chapter is docs/autoencoders.md.
+--full all sixteen scores and all ten digits, which takes some ten minutes. The chapter is docs/autoencoders.md.
 """
 import time
 
@@ -15,7 +15,7 @@ from minigen.demo import Demo
 from minigen.metrics import roc_curve
 from minigen.recipes.outliers import DETECTORS, held_out
 from minigen.recipes.sets import bundled_digits
-from minigen.viz.figure import FAINT, INK, PALETTE, finish, new_axes
+from minigen.viz.figure import FAINT, INK, PALETTE, finish, new_axes, save
 
 QUICK = ("ink", "autoencoder", "PCA, probabilistic", "factor analysis", "40 Bernoullis", "VAE", "MADE", "MADE, ratio")
 SHOWN, CLOSE = 4, "MADE"                                 # the held-out digit of the pictures, and the model looked at
@@ -23,7 +23,7 @@ SHOWN, CLOSE = 4, "MADE"                                 # the held-out digit of
 
 def main():
     """Fit every model without every digit, draw, tell the areas."""
-    with Demo("outliers", __doc__, full="all scores and all digits: half an hour") as demo:
+    with Demo("outliers", __doc__, full="all scores and all digits: ten minutes") as demo:
         train, test = (bundled_digits(split, demo.data) for split in ("train", "test"))
         share, digits = (0.005, (1, SHOWN)) if demo.smoke else (1.0, range(10) if demo.full else (0, 1, SHOWN))
         if demo.smoke:
@@ -72,7 +72,7 @@ def draw_table(areas, path):
     axes.spines[:].set_visible(False)
     figure.suptitle("AUROC, digit held out: ½ is guessing, below it the unknown is taken for more typical", fontsize=9,
                     color=INK)
-    finish(figure, path)
+    save(figure, path, dpi=90)
 
 
 def draw_roc(scores, path):
