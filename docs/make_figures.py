@@ -1,7 +1,9 @@
 """Put the figures of the docs in place: run the demos named at the end, then ``python docs/make_figures.py``.
 
-Draws those that no demo draws, and copies those that the demos have drawn into out/.
+Draws those that no demo draws, and copies those that the demos have drawn into out/. Curves of long runs are drawn from
+the logs in runs/, as ``minigen train NAME --out runs/NAME`` leaves them.
 """
+import json
 import pathlib
 import shutil
 
@@ -25,8 +27,23 @@ def copy(name):
         shutil.copy(path, IMAGES / f"{name}_{path.name}")
 
 
+def likelihood(name, levels):
+    """−log p of training and of test images against passes over the data, from the log of a run; and some levels."""
+    log = DOCS.parent / "runs" / name / "log.jsonl"
+    if not log.exists():
+        return
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    told = [line for line in lines if "validation/loss" in line]
+    epochs = [line["epoch"] for line in told]
+    mg.viz.curves({"training images, as they come": (epochs, [line["loss"] for line in told]),
+                   "test images": (epochs, [line["validation/loss"] for line in told])},
+                  IMAGES / f"{name.replace('-', '_')}_curve.png", xlabel="passes over the training images",
+                  ylabel="−log p, nats per image", levels=levels, title=f"{name}: the likelihood of MNIST, exact")
+
+
 if __name__ == "__main__":
     graph()
+    likelihood("nade-mnist", {"published, fixed binarisation": 88.33, "published, binarised afresh": 85.65})
     copy("vae")
     copy("metrics")
     copy("gan_1d")
@@ -43,3 +60,5 @@ if __name__ == "__main__":
     copy("markov_chains")
     copy("mcmc_2d")
     copy("variational_inference")
+    for demo in ("maf_iaf", "flows_2d", "realnvp_digits", "glow", "pixelcnn", "pixelrnn", "completion", "wavenet"):
+        copy(demo)
