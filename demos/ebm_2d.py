@@ -44,8 +44,8 @@ class Run:
     def __init__(self, name, seed, steps, fresh=0.05):
         self.name, self.p, a = name, densities.get(name), STEPS[name]
         net = nn.MLP([2, 128, 128, 1], activation=mg.silu, rng=seed)
-        self.model = DeepEBM(net, (2,), steps=20, step_size=a, noise=a ** 0.5, replay=4000, fresh=fresh, regularise=1e-3,
-                             bounds=None, data_noise=0.0, clip=None, rng=seed)
+        self.model = DeepEBM(net, (2,), steps=20, step_size=a, noise=a ** 0.5, replay=4000, fresh=fresh,
+                             regularise=1e-3, bounds=None, data_noise=0.0, clip=None, rng=seed)
         pool, self.test = mg.tensor(self.p.sample(50_000, rng=seed)[0]), self.p.sample(4000, rng=seed + 1)[0]
         optimizer = Adam(net.parameters(), lr=schedules.cosine(3e-3, steps, end=3e-5), betas=(0.5, 0.99))
 
@@ -59,7 +59,7 @@ class Run:
         for step in sorted({*shown, *np.linspace(0, steps, 2 if steps < 100 else 26).astype(int)}):
             trainer.run(int(step))
             with trainer.ema.swapped():
-                log_p = -self.model.energy(mg.tensor(self.test)).numpy() - log_Z_on_a_grid(self.model, -2 * WINDOW, 2 * WINDOW)
+                log_p = -self.model.energy(mg.tensor(self.test)).numpy() - self.log_Z()
                 self.at.append(step)
                 self.kl.append(float((self.p.log_density(self.test) - log_p).mean()))
                 if step in shown:
@@ -67,12 +67,16 @@ class Run:
         trainer.ema.settle()
         self.history = trainer.history
 
+    def log_Z(self):
+        """log Z of the model on a square twice as wide as the window."""
+        return log_Z_on_a_grid(self.model, -2 * WINDOW, 2 * WINDOW)
+
     def log_density(self, points=120):
         """log p of the model on a grid of the window, (points, points)."""
         x = plane(points)
         with mg.no_grad():
             E = self.model.energy(mg.tensor(x.reshape(-1, 2).astype(np.float32))).numpy().reshape(points, points)
-        return -E - log_Z_on_a_grid(self.model, -2 * WINDOW, 2 * WINDOW)
+        return -E - self.log_Z()
 
 
 # ---- pictures --------------------------------------------------------------------------------------------------------
@@ -144,8 +148,8 @@ def draw_chains(run, demo):
 
 def draw_curves(runs, demo):
     """What counts and cannot be seen while training, and what can be seen."""
-    curves({name: (np.array(run.at)[1:], run.kl[1:]) for name, run in runs.items()}, demo.path("divergence.png"), log="y",
-           ylabel="D_KL(truth ‖ model) in nats", title="How far from the truth: known only here, where Z can be summed")
+    curves({name: (np.array(run.at)[1:], run.kl[1:]) for name, run in runs.items()}, demo.path("divergence.png"),
+           log="y", ylabel="D_KL(truth ‖ model) in nats", title="How far from the truth: known only here, where Z can be summed")
     curves({name: ([h["step"] for h in run.history], [h["gap"] for h in run.history]) for name, run in runs.items()},
            demo.path("gap.png"), ylabel="E(data) − E(chains) in nats", levels={"balance": 0},
            title="What the loss shows: a balance, from the beginning to the end")

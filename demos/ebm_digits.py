@@ -59,8 +59,9 @@ def train(pool, demo, steps):
 def draw_training(history, path):
     """Mean energies of data and of chains, which should stay close."""
     step = np.array([line["step"] for line in history])
-    curves({name: (step, [line[key] for line in history]) for name, key in (("data", "data"), ("chains", "model"))}, path,
-           ylabel="mean energy in nats", title="The energies of data and of the model's own draws: no progress can be read here")
+    curves({name: (step, [line[key] for line in history]) for name, key in (("data", "data"), ("chains", "model"))},
+           path, ylabel="mean energy in nats",
+           title="The energies of data and of the model's own draws: no progress can be read here")
 
 
 def draw_samples(model, demo, steps):
@@ -75,7 +76,7 @@ def draw_chains(model, demo, at, n=8):
     """A few chains from noise, each a row, and their mean energy against the step."""
     states, rng = [], mg.random.default_rng(demo.seed + 2)
     model.from_noise(n, at[-1], rng=rng, keep=states)
-    first = mg.random.default_rng(demo.seed + 2).uniform(0.0, 1.0, size=(n, *SHAPE))               # what it started with
+    first = mg.random.default_rng(demo.seed + 2).uniform(0.0, 1.0, size=(n, *SHAPE))            # what it started with
     states = [first, *states]
     rows = np.stack([states[step].numpy() for step in at], axis=1)                                 # (n, steps, …)
     image_grid(rows.reshape(-1, *SHAPE), demo.path("chains.png"), columns=len(at), heads=[str(step) for step in at],

@@ -1,8 +1,8 @@
 """The restricted Boltzmann machine: learning without log Z, and log Z by annealing.
 
-First 3 × 3 bars and stripes, where everything can be summed: how contrastive divergence, persistent chains and the exact
-gradient climb the same likelihood, and annealed importance sampling in both directions against the exact log Z. Then
-digits: filters, chains from noise, fantasies, completion of what is hidden, and the likelihood by annealing. The
+First 3 × 3 bars and stripes, where everything can be summed: how contrastive divergence, persistent chains and the
+exact gradient climb the same likelihood, and annealed importance sampling in both directions against the exact log Z.
+Then digits: filters, chains from noise, fantasies, completion of what is hidden, and the likelihood by annealing. The
 derivations are in minigen/models/energy/rbm.py and docs/energy.md.
 """
 import dataclasses
@@ -144,7 +144,8 @@ def show_completions(model, demo, steps, n=12):
         p = probabilities(model, mg.reshape(filled, (n, 784)), mg.random.default_rng(k))[..., None]
         rows.append(np.where(known, x.numpy(), p))
     image_grid(np.concatenate(rows), demo.path("completion.png"), columns=n,
-               labels=["digit", "given", *["filled in"] * 4], title="The lower half by Gibbs steps, the upper half held")
+               labels=["digit", "given", *["filled in"] * 4],
+               title="The lower half by Gibbs steps, the upper half held")
 
 
 def measure(model, demo, temperatures):

@@ -21,7 +21,7 @@ from minigen.models.energy import NCE, ScoreModel
 from minigen.models.energy.deep import log_Z_on_a_grid
 from minigen.training import Adam, Trainer, schedules
 from minigen.viz import curves
-from minigen.viz.figure import FAINT, INK, PALETTE, finish
+from minigen.viz.figure import FAINT, INK, PALETTE, finish, save
 
 WINDOW, METHODS, NOISE = 4.0, ("exact", "sliced", "denoising"), 0.15
 LOPSIDED = GaussianMixture([[-2.5, 0.0], [2.5, 0.0]], 0.5, weights=[0.8, 0.2])
@@ -36,12 +36,12 @@ def main():
             demo.metric(f"fisher_{method}", run.misses[-1], "½ E‖s − ∇log p‖², true score")
             demo.metric(f"step_{method}", run.milliseconds, "ms")
         draw_arrows(moons, runs, demo.path("arrows.png"))
-        curves({method: (run.at[1:], run.misses[1:]) for method, run in runs.items()}, demo.path("convergence.png"), log="y",
-               ylabel="½ E‖s − ∇ log p‖²", title="Distance from the true score, which the objectives do not know")
+        curves({method: (run.at[1:], run.misses[1:]) for method, run in runs.items()}, demo.path("convergence.png"),
+               log="y", ylabel="½ E‖s − ∇ log p‖²", title="Distance from the true score, which the objectives do not know")
         draw_samples(moons, runs, demo)
         draw_noise(moons, demo, steps)
         draw_weights(demo, steps)
-        contrast(demo, 10 if demo.smoke else 1200)
+        contrast(demo, 10 if demo.smoke else 1500)
 
 
 class Fit:
@@ -58,6 +58,11 @@ def true_score(p, x):
     return ((r / p.stds ** 2)[..., None] * (p.means - x[..., None, :])).sum(axis=-2)
 
 
+def a_batch(pool, rng):
+    """256 points of the pool."""
+    return {"x": mg.take(pool, rng.integers(len(pool), size=(256,)), axis=0)}
+
+
 def miss(model, p, x):
     """½ E‖s(x) − ∇log p(x)‖² over x (n, 2)."""
     with mg.no_grad():
@@ -71,8 +76,7 @@ def fit(p, demo, steps, method, noise=NOISE, looks=16):
     run = Fit(ScoreModel(net, (2,), method, noise=noise, step_size=0.06, steps=5 if demo.smoke else 500))
     pool, test = mg.tensor(p.sample(50_000, rng=demo.seed)[0]), p.sample(2000, rng=demo.seed + 1)[0]
     optimizer = Adam(net.parameters(), lr=schedules.cosine(3e-3, steps, end=3e-5))
-    trainer = Trainer(run.model, optimizer, lambda rng: {"x": mg.take(pool, rng.integers(len(pool), size=(256,)), axis=0)},
-                      seed=demo.seed, progress=False)
+    trainer = Trainer(run.model, optimizer, lambda rng: a_batch(pool, rng), seed=demo.seed, progress=False)
     for step in np.linspace(0, steps, min(looks, steps)).astype(int):
         began, before = time.perf_counter(), trainer.step
         trainer.run(int(step))
@@ -85,7 +89,7 @@ def fit(p, demo, steps, method, noise=NOISE, looks=16):
 # ---- pictures --------------------------------------------------------------------------------------------------------
 def panels(columns, size=2.6, window=WINDOW, rows=1):
     """(Figure, axes) of square panels of the plane."""
-    figure = Figure(figsize=(size * columns, (size + 0.25) * rows), layout="constrained")
+    figure = Figure(figsize=(size * columns, (size + 0.5) * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for panel in axes.flat:
         panel.set(xlim=(-window, window), ylim=(-window, window), xticks=[], yticks=[], aspect="equal")
@@ -98,7 +102,8 @@ def shade(panel, p, window=WINDOW):
     """The density in grey."""
     a = np.linspace(-window, window, 160)
     log_p = p.log_density(np.stack(np.meshgrid(a, a), axis=-1))
-    panel.imshow(np.exp(0.5 * (log_p - log_p.max())), origin="lower", extent=(-window, window) * 2, cmap="Greys", vmax=1.6)
+    panel.imshow(np.exp(0.5 * (log_p - log_p.max())), origin="lower", extent=(-window, window) * 2, cmap="Greys",
+                 vmax=1.6)
 
 
 def draw_arrows(p, runs, path, side=19):
@@ -116,7 +121,7 @@ def draw_arrows(p, runs, path, side=19):
         s = s / np.maximum(length, 1e-9) * np.tanh(length / 12)
         panel.quiver(*x.T, *s.T, color=PALETTE[3], scale=24, width=0.0035)
         panel.set_title(name, fontsize=9, color=INK)
-    finish(figure, path)
+    save(figure, path, 80)
 
 
 def draw_samples(p, runs, demo):
@@ -128,7 +133,7 @@ def draw_samples(p, runs, demo):
     for panel, (name, x) in zip(axes[0], clouds.items()):
         panel.scatter(*x.T, s=2, alpha=0.5, linewidths=0, color=PALETTE[0])
         log_p = p.log_density(x)
-        panel.set_title(f"{name}: mean log p {log_p.mean():.2f}", fontsize=9, color=INK)
+        panel.set_title(f"{name}: mean log p = {log_p.mean():.2f}".replace("-", "−"), fontsize=9, color=INK)
     finish(figure, demo.path("samples.png"))
 
 
@@ -159,21 +164,21 @@ def draw_weights(demo, steps):
 
 # ---- noise-contrastive estimation ------------------------------------------------------------------------------------
 def contrast(demo, steps):
-    """An energy and its log Z on eight Gaussians, with three kinds of noise."""
-    p, lines, figure_ = densities.get("8gaussians"), {}, panels(4, 2.4, 4.6)
-    figure, axes = figure_
-    a = np.linspace(-4.6, 4.6, 140)
+    """An energy and its log Z on two moons, with three kinds of noise."""
+    p, lines, (figure, axes) = densities.get("moons"), {}, panels(4, 2.4)
+    a = np.linspace(-WINDOW, WINDOW, 140)
     grid = np.stack(np.meshgrid(a, a), axis=-1)
     truth = p.log_density(grid)
-    axes[0, 0].imshow(np.exp(truth), origin="lower", extent=(-4.6, 4.6) * 2, cmap="Blues")
+    looks = {"extent": (-WINDOW, WINDOW) * 2, "origin": "lower", "cmap": "Blues", "vmin": 0,
+             "vmax": np.exp(truth).max()}
+    axes[0, 0].imshow(np.exp(truth), **looks)
     axes[0, 0].set_title("truth", fontsize=9, color=INK)
-    pool = mg.tensor(p.sample(50_000, rng=demo.seed)[0])
-    for panel, (name, std) in zip(axes[0, 1:], {"as wide as the data": 2.0, "too narrow": 0.7, "too wide": 12.0}.items()):
+    pool, test = mg.tensor(p.sample(50_000, rng=demo.seed)[0]), p.sample(4000, rng=demo.seed + 1)[0]
+    for panel, (name, std) in zip(axes[0, 1:], {"like the data": 1.6, "too narrow": 0.5, "too wide": 12.0}.items()):
         net = nn.MLP([2, 128, 128, 1], activation=mg.silu, rng=demo.seed)
         model = NCE(net, Normal(mg.zeros(2), float(np.log(std))), ratio=2)
         optimizer = Adam(list(model.parameters()), lr=schedules.cosine(5e-3, steps, end=5e-5))
-        trainer = Trainer(model, optimizer, lambda rng: {"x": mg.take(pool, rng.integers(len(pool), size=(256,)), axis=0)},
-                          seed=demo.seed, progress=False)
+        trainer = Trainer(model, optimizer, lambda rng: a_batch(pool, rng), seed=demo.seed, progress=False)
         at, off = np.unique(np.geomspace(5, steps, 14).astype(int)), []
         for step in at:
             trainer.run(int(step))
@@ -181,15 +186,13 @@ def contrast(demo, steps):
         lines[f"{name}, σ = {std:g}"] = (at, np.array(off))
         with mg.no_grad():
             log_p = model.log_prob(mg.tensor(grid.reshape(-1, 2).astype(np.float32))).numpy().reshape(truth.shape)
-        x = p.sample(4000, rng=1)[0]
-        with mg.no_grad():
-            kl = float((p.log_density(x) - model.log_prob(mg.tensor(x)).numpy()).mean())
-        panel.imshow(np.exp(log_p), origin="lower", extent=(-4.6, 4.6) * 2, cmap="Blues", vmin=0, vmax=np.exp(truth).max())
-        panel.set_title(f"noise {name}:\nlog Z off by {off[-1]:+.2f}", fontsize=9, color=INK)
+            kl = float((p.log_density(test) - model.log_prob(mg.tensor(test)).numpy()).mean()) - off[-1]
+        panel.imshow(np.exp(log_p), **looks)
+        panel.set_title(f"noise {name}:\nlog Z off by {off[-1]:+.2f}".replace("-", "−"), fontsize=9, color=INK)
         key = name.replace(" ", "_")
         demo.metric(f"log_Z_off_{key}", off[-1], "nats, c − log Z by quadrature")
-        demo.metric(f"log_ratio_{key}", kl, "nats, E[log p − log model] as it claims to be normalised")
-    finish(figure, demo.path("nce.png"))
+        demo.metric(f"kl_{key}", kl, "nats, D_KL(truth ‖ model), normalised by quadrature")
+    save(figure, demo.path("nce.png"), 100)
     curves(lines, demo.path("log_z.png"), log="x", ylabel="c − log Z in nats", levels={"normalised": 0},
            title="Noise-contrastive estimation: does the learnt constant normalise the density?")
 

@@ -1,7 +1,7 @@
 """Recipes of energy-based models: restricted Boltzmann machines on digits.
 
-The likelihood needs log Z, which annealing estimates (`RBM.ais`): it is reported with its interval, and by a second walk
-in the other direction, which errs upwards where the first errs downwards.
+The likelihood needs log Z, which annealing estimates (`RBM.ais`): it is reported with its interval, and by a second
+walk in the other direction, which errs upwards where the first errs downwards.
 """
 import math
 
@@ -46,8 +46,8 @@ def evaluate(betas=None, settle=SETTLE):
     """An evaluation by `RBM.ais` with 100 chains, and the 14,500 temperatures of its paper unless others are given.
 
     Figures: the mean of log p(x) over the test images; its ends when log Z is moved by three standard errors, from the
-    logarithm of the estimate of Z plus and minus three of *its* standard errors as the paper has it; log Z; and log Z by
-    the walk back, from chains that start at test images and take ``settle`` Gibbs steps.
+    logarithm of the estimate of Z plus and minus three of *its* standard errors as the paper has it; log Z; and log Z
+    by the walk back, from chains that start at test images and take ``settle`` Gibbs steps.
     """
     def run(model, loader, rng):
         base, starts = base_biases(), []
@@ -62,7 +62,8 @@ def evaluate(betas=None, settle=SETTLE):
         back, back_error = model.ais_back(settled, betas, base, rng=rng)
         free = float(np.concatenate(F).mean(dtype=np.float64))
         low, high = math.log1p(3 * error), math.log(max(1 - 3 * error, 1e-300))
-        return {"test_log_likelihood": (-free - forth, "nats"), "test_log_likelihood_low": (-free - forth - low, "nats"),
+        return {"test_log_likelihood": (-free - forth, "nats"),
+                "test_log_likelihood_low": (-free - forth - low, "nats"),
                 "test_log_likelihood_high": (-free - forth - high, "nats"), "log_Z": (forth, "nats"),
                 "log_Z_error": (error, "nats"), "log_Z_back": (back, "nats"), "log_Z_back_error": (back_error, "nats")}
 
@@ -82,15 +83,15 @@ def _recipe(name, k, lr, steps, value):
     return Recipe(
         name=name, summary=f"RBM, 500 hidden units, CD-{k}, on full MNIST with one fixed binarisation",
         build=build(k), optimizer=lambda parameters: SGD(parameters, lr=schedules.cosine(lr, steps)),
-        dataset=fixed_mnist, transform=UNIT, test_transform=UNIT, evaluate_model=evaluate(), batch_size=100, steps=steps,
-        targets=(Target("test_log_likelihood", value, "nats", PAPER),),
+        dataset=fixed_mnist, transform=UNIT, test_transform=UNIT, evaluate_model=evaluate(), batch_size=100,
+        steps=steps, targets=(Target("test_log_likelihood", value, "nats", PAPER),),
         training={"validate": validate, "validate_every": steps // 8})
 
 
 RECIPES = (
     Recipe(
-        name="rbm", summary="RBM, 500 hidden units, 100 persistent chains, on the bundled digits, binarised afresh each "
-                            "time; under a minute",
+        name="rbm", summary="RBM, 500 hidden units, 100 persistent chains, on the bundled digits, binarised afresh "
+                            "each time; under a minute",
         build=build(5, persistent=100), optimizer=lambda parameters: SGD(parameters, lr=schedules.cosine(0.05, 2500)),
         dataset=fixed_digits, transform=data.on(x=data.binarise), test_transform=UNIT,
         evaluate_model=evaluate(np.linspace(0, 1, 2001), 500), batch_size=100, steps=2500,

@@ -56,8 +56,8 @@ def main():
     for name in ("sweeps_per_second", "chain_steps_per_second"):
         middle, low, high = found[name]
         print(f"{name.replace('_', ' '):<28}{middle:>14,.0f}    ({low:,.0f} to {high:,.0f})")
-    print(f"{'effective draws per second':<28}{found['effective_draws_per_second']:>14,.0f}    the worst of {D} entries")
-    print(f"{CHAINS:,} chains × {D} dimensions, {LEAPS} leapfrog steps a trajectory, {found['acceptance']:.0%} accepted")
+    print(f"{'effective draws per second':<28}{found['effective_draws_per_second']:>14,.0f}    the worst entry")
+    print(f"{CHAINS:,} chains × {D} dimensions, {LEAPS} leapfrog steps a trajectory, {found['acceptance']:.0%} kept")
 
 
 if __name__ == "__main__":

@@ -41,9 +41,10 @@ def test_the_evaluation_reports_the_exact_likelihood_within_its_interval():
     log p (false alarms below 3e-3)."""
     model = RBM((28, 28, 1), 4, rng=0)
     rng = np.random.default_rng(0)
-    model.load_state_dict({"weight": 0.1 * rng.standard_normal((784, 4)).astype(np.float32), "hidden_bias": np.zeros(4, np.float32),
-                           "visible_bias": energy.base_biases().numpy()})
-    recipe = dataclasses.replace(energy.RECIPES[0], dataset=bits, evaluate_model=energy.evaluate(np.linspace(0, 1, 300), 50))
+    model.load_state_dict({"weight": 0.1 * rng.standard_normal((784, 4)).astype(np.float32),
+                           "hidden_bias": np.zeros(4, np.float32), "visible_bias": energy.base_biases().numpy()})
+    recipe = dataclasses.replace(energy.RECIPES[0], dataset=bits,
+                                 evaluate_model=energy.evaluate(np.linspace(0, 1, 300), 50))
     found = {name: figure["value"] for name, figure in recipe.evaluate(model).items()}
     x = mg.tensor(np.stack(list(bits("test", None)["x"])).astype(np.float32) / 255)
     exact = model.log_Z().item()
