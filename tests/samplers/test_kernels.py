@@ -101,16 +101,25 @@ def test_the_bias_of_ula_is_the_one_derived(step_size):
     assert abs(last.var() / expected - 1) < 5 * math.sqrt(2 / last.size)
 
 
-def test_the_bias_of_ula_falls_linearly_with_the_time_of_a_step():
-    """ε² halved four times: the exact variances of Eq. (3), and chains that agree with them."""
+def test_the_bias_of_ula_falls_linearly_with_the_time_of_a_step(backend):
+    """ε² halved twice, 600,000 chains of N(0, 1): the variance's excess over 1 is ε²/4 (1 + O(ε²)), as Eq. (3) has it,
+    within 5 standard errors, √(2/600,000) = 0.0018 each, a twelfth of the least of them (false alarms below 2e-6)."""
+    if backend != "numpy":
+        pytest.skip("compared once")
     times = np.array([0.4, 0.2, 0.1])
     bias = []
     for time in times:
-        x = mg.random.default_rng(0).standard_normal((3000, 40), dtype="float64")
-        chains = run(ULA(lambda x: -0.5 * mg.sum(x * x, axis=1), math.sqrt(time)), x, int(8 / time), rng=1)
-        bias.append(chains.x[-1].var() - 1)
-    # standard error of each: √(2/120000) = 0.004; the biases are 0.111, 0.053, 0.026
-    np.testing.assert_allclose(bias, times / 4 / (1 - times / 4), atol=0.02)
+        x = mg.random.default_rng(0).standard_normal((3000, 200))
+        chains = run(ULA(lambda x: -0.5 * mg.sum(x * x, axis=1), math.sqrt(time)), x, 1, rng=1, warmup=int(8 / time))
+        bias.append(chains.x[-1].var(dtype=np.float64) - 1)
+    np.testing.assert_allclose(bias, times / 4 / (1 - times / 4), atol=5 * math.sqrt(2 / 600_000))
+    halves = np.array(bias[:-1]) / bias[1:]
+    assert ((1.5 < halves) & (halves < 2.8)).all()                               # √2 were it ε, 4 were it ε⁴
+
+
+def test_ula_is_not_exact_and_the_tutor_says_so():
+    """The power of `check.chain`: a step of 0.9 on two modes is caught, where MALA with the same step passes."""
+    assert not check.chain(ULA(two_modes().log_prob, 0.9), two_modes(), n=10_000, rng=1).ok
 
 
 def test_ula_diverges_beyond_twice_the_deviation():
