@@ -16,9 +16,10 @@ from minigen.models.energy import DeepEBM
 from minigen.models.energy.deep import log_Z_on_a_grid
 from minigen.training import Adam, Trainer, schedules
 from minigen.viz import curves
-from minigen.viz.figure import FAINT, INK, PALETTE, finish
+from minigen.viz.figure import FAINT, INK, PALETTE, save
 
 STEPS = {"moons": 0.03, "8gaussians": 0.1, "circles": 0.05}                      # a = b² of the Langevin steps
+DPI = 90                                                                         # of the pictures: small files
 WINDOW = 4.6                                                                     # of the pictures, and half of log Z's
 SNAPSHOTS = (0, 0.03, 0.1, 0.3, 1)                                               # of the training, as shares
 
@@ -88,7 +89,7 @@ def plane(points=120):
 
 def panels(rows, columns, size=2.3):
     """(Figure, axes (rows, columns)) of square panels of the window."""
-    figure = Figure(figsize=(size * columns, (size + 0.25) * rows), layout="constrained")
+    figure = Figure(figsize=(size * columns, (size + 0.35) * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for panel in axes.flat:
         panel.set(xlim=(-WINDOW, WINDOW), ylim=(-WINDOW, WINDOW), xticks=[], yticks=[], aspect="equal")
@@ -119,7 +120,7 @@ def draw_densities(runs, demo):
         density(row[0], truth, f"{name}: truth", top)
         density(row[1], run.log_density(), f"e⁻ᴱ/Z, {run.kl[-1]:.3f} nats away", top)
         points(row[2], run.model.from_noise(count, steps, rng=demo.seed).numpy(), f"from noise, {steps} steps")
-    finish(figure, demo.path("densities.png"))
+    save(figure, demo.path("densities.png"), DPI)
 
 
 def draw_training(run, path):
@@ -129,7 +130,7 @@ def draw_training(run, path):
     for k, (step, log_p, buffer) in enumerate(run.snapshots):
         density(axes[0, k], log_p, f"step {step:,}", top)
         points(axes[1, k], buffer, "its buffer", PALETTE[3])
-    finish(figure, path)
+    save(figure, path, DPI)
 
 
 def draw_chains(run, demo):
@@ -143,7 +144,7 @@ def draw_chains(run, demo):
     for panel, step in zip(axes[0], at):
         panel.imshow(np.clip(log_p, -8, None), origin="lower", extent=(-WINDOW, WINDOW) * 2, cmap="Greys", alpha=0.5)
         points(panel, states[step].numpy(), f"step {step}")
-    finish(figure, demo.path("chains.png"))
+    save(figure, demo.path("chains.png"), DPI)
 
 
 def draw_curves(runs, demo):
@@ -152,7 +153,7 @@ def draw_curves(runs, demo):
            log="y", ylabel="D_KL(truth ‖ model) in nats", title="How far from the truth: known only here, where Z can be summed")
     curves({name: ([h["step"] for h in run.history], [h["gap"] for h in run.history]) for name, run in runs.items()},
            demo.path("gap.png"), ylabel="E(data) − E(chains) in nats", levels={"balance": 0},
-           title="What the loss shows: a balance, from the beginning to the end")
+           title="What the loss shows: little, and not how far from the truth")
 
 
 def draw_short(run, short, demo):
@@ -160,11 +161,11 @@ def draw_short(run, short, demo):
     figure, axes = panels(2, 3)
     top = np.exp(run.p.log_density(plane())).max()
     for row, (name, model) in zip(axes, {"with a buffer": run, "always from noise": short}.items()):
-        density(row[0], model.log_density(), f"{name}: e⁻ᴱ/Z, {model.kl[-1]:.2f} nats away", top)
+        density(row[0], model.log_density(), f"{name}:\n{model.kl[-1]:.2f} nats away", top)
         for panel, steps in zip(row[1:], (20, 1000)):
             x = model.model.from_noise(100 if demo.smoke else 1500, steps if not demo.smoke else 3, rng=demo.seed)
             points(panel, x.numpy(), f"from noise, {steps} steps")
-    finish(figure, demo.path("short_run.png"))
+    save(figure, demo.path("short_run.png"), DPI)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def draw_training(history, path):
     step = np.array([line["step"] for line in history])
     curves({name: (step, [line[key] for line in history]) for name, key in (("data", "data"), ("chains", "model"))},
            path, ylabel="mean energy in nats",
-           title="The energies of data and of the model's own draws: no progress can be read here")
+           title="Energies of data and of the model's own draws: progress cannot be read here")
 
 
 def draw_samples(model, demo, steps):
@@ -132,10 +132,11 @@ def draw_strangers(model, test, demo):
         panel.spines["bottom"].set_color(FAINT)
         panel.set_yticks([])
         panel.tick_params(labelsize=8, colors=INK, color=FAINT)
-        inset = panel.inset_axes([0.74, 0.5, 0.26, 0.48])
+        panel.set_ylim(0, 1.7 * panel.get_ylim()[1])
+        inset = panel.inset_axes([0.74, 0.62, 0.26, 0.38])
         inset.imshow(images[1, ..., 0], cmap="gray", vmin=0, vmax=1)
         inset.axis("off")
-    figure.supxlabel("energy in nats: test digits blue, strangers red", fontsize=9, color=INK)
+    figure.supxlabel("energy in nats: test digits blue, strangers orange", fontsize=9, color=INK)
     finish(figure, demo.path("strangers.png"))
 
 
