@@ -61,7 +61,7 @@ def draw_energies(history, path):
     step = np.array([line["step"] for line in history])
     curves({name: (step, [line[f"discriminator/{key}"] for line in history]) for name, key in
             (("data", "data"), ("fakes", "fake"))}, path, ylabel="mean energy, squared error of a pixel",
-           levels={"margin": MARGIN}, title="Fakes are lifted to the margin and no further; the generator presses them down")
+           levels={"margin": MARGIN}, title="Fakes are lifted over the margin, and there the critic leaves them alone")
 
 
 def draw_reconstructions(model, test, demo, n=12):
