@@ -6,7 +6,7 @@
 
 2. **Idle BLAS threads.** After a matrix product OpenBLAS's threads go on asking for work, some 2²⁶ cycles by default, and
    only then sleep. Until then they take a core from whatever else wants it, such as our own threads (`minigen.threads`).
-   We let them sleep after 2¹⁴ cycles, some 5 µs. ``MINIGEN_BLAS_IDLE=0``
+   We let them sleep after 2²⁰ cycles, some 250 µs: still awake for the next product, if it follows at once. ``MINIGEN_BLAS_IDLE=0``
    turns it off, and a user's own ``OPENBLAS_THREAD_TIMEOUT`` is left alone.
 
 3. **Allocator.** glibc hands every block above 128 KiB back to the kernel when it is freed, and faults it in again,
@@ -27,7 +27,7 @@ import threading
 
 MMAP_BYTES = 32 << 20    # the largest value glibc accepts (HEAP_MAX_SIZE / 2)
 TRIM_BYTES = 512 << 20
-IDLE = 14                # idle BLAS threads sleep after 2 to this power cycles
+IDLE = 20                # idle BLAS threads sleep after 2 to this power cycles
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3          # <malloc.h>
 _SKYLAKEX = {"avx512f", "avx512dq", "avx512cd", "avx512bw", "avx512vl"}
 

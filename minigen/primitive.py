@@ -87,13 +87,31 @@ class Derivative:
             k = self.reads[0]
             return lambda out, arrays, settings, i: (arrays[k],)
 
-        def gather(out, arrays, settings, i):
-            inputs = {op.inputs[0]: tuple(arrays)} if op.variadic else dict(zip(op.inputs, arrays))
-            shapes = {name + "_shape": _shapes(array) for name, array in inputs.items()}
-            values = {**settings, **inputs, **shapes, "out": out, "i": i}
-            return tuple([values[w] for w in wants])
+        if op.variadic:
+            def gather(out, arrays, settings, i):
+                arrays = tuple(arrays)
+                values = {**settings, op.inputs[0]: arrays, op.inputs[0] + "_shape": _shapes(arrays), "out": out, "i": i}
+                return tuple([values[w] for w in wants])
+        else:
+            getters = [_getter(w, op) for w in wants]
+
+            def gather(out, arrays, settings, i):
+                return tuple([get(out, arrays, settings) for get in getters])
 
         return gather
+
+
+def _getter(wanted, op):
+    """A function of (out, arrays, settings) that picks out what a derivative wants."""
+    if wanted == "out":
+        return lambda out, arrays, settings: out
+    if wanted in op.settings:
+        return lambda out, arrays, settings: settings[wanted]
+    if wanted in op.inputs:
+        k = op.inputs.index(wanted)
+        return lambda out, arrays, settings: arrays[k]
+    k = op.inputs.index(wanted.removesuffix("_shape"))
+    return lambda out, arrays, settings: _shapes(arrays[k])
 
 
 def _shapes(array):

@@ -106,7 +106,7 @@ def test_another_architecture_is_left_alone(monkeypatch):
 
 
 def test_idle_blas_threads_sleep_soon():
-    assert report("BLAS threads").startswith("idle threads sleep after 2^14 cycles, set by minigen")
+    assert report("BLAS threads").startswith("idle threads sleep after 2^20 cycles, set by minigen")
     assert report("BLAS threads", MINIGEN_BLAS_IDLE="0").startswith("left alone (MINIGEN_BLAS_IDLE=0)")
     assert report("BLAS threads", OPENBLAS_THREAD_TIMEOUT="26").startswith("left alone (you set OPENBLAS_THREAD_TIMEOUT=26)")
 
