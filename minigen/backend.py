@@ -121,7 +121,7 @@ class NumpyBackend(Backend):
 
     def __init__(self):
         super().__init__("numpy", np, np.ndarray)
-        self.where, self.maximum = _where, _maximum
+        self.where, self.maximum, self.matmul = _where, _maximum, _matmul
 
     def to_numpy(self, array):
         return np.array(array)
@@ -183,7 +183,14 @@ def _maximum(x, y, **options):
     return np.maximum(x, y, **options)
 
 
-_LARGE = 4096      # elements from which these two are worth it
+def _matmul(a, b, **options):
+    """``np.matmul``, which is slow where the inner axes have length one: there the product has no sum."""
+    if not options and a.ndim > 1 and b.ndim > 1 and a.shape[-1] == b.shape[-2] == 1:
+        return np.multiply(a, b)
+    return np.matmul(a, b, **options)
+
+
+_LARGE = 4096      # elements from which `_where` and `_maximum` are worth it
 
 
 class CupyBackend(Backend):

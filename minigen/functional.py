@@ -236,7 +236,7 @@ def linear_composite(x, W, b):
 def _linear(xp, x, W, b):
     if x.ndim == 0 or W.ndim != 2 or x.shape[-1] != W.shape[0] or b.shape != W.shape[1:]:
         raise ValueError("wants x (…, D), W (D, O) and b (O,)")
-    y = _rows(x) @ W
+    y = xp.matmul(_rows(x), W)
     y += b
     return y.reshape(*x.shape[:-1], W.shape[1])
 

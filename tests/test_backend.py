@@ -291,3 +291,12 @@ def test_a_large_choice_is_that_of_numpy(dtype):
         out = numpy.where(x > y, a, b)
         assert out.dtype == dtype
         np.testing.assert_array_equal(out, np.where(x > y, a, b))
+
+
+@pytest.mark.parametrize("shapes", [((5, 1), (1, 4)), ((3, 1, 1), (1, 1)), ((2, 3, 1), (2, 1, 4)), ((0, 1), (1, 3))])
+def test_a_product_without_a_sum_is_that_of_numpy(shapes):
+    numpy, rng = backends.get("numpy"), np.random.default_rng(2)
+    a, b = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    out = numpy.matmul(a, b)
+    assert out.dtype == np.float32
+    np.testing.assert_array_equal(out, np.matmul(a, b))

@@ -68,10 +68,10 @@ def _sum_rows(xp, x):
     Blocks first, then the sums of blocks: an element meets O(BLOCK · log M) roundings where adding row after row has M.
     """
     M, D = x.shape
+    if M <= 2 * BLOCK:
+        return xp.ones(M, x.dtype) @ x                                                              # (D,)
     whole = M - M % BLOCK
     last = xp.ones(M - whole, x.dtype) @ x[whole:]                                                  # (D,)
-    if whole == 0:
-        return last
     blocks = xp.ones(BLOCK, x.dtype) @ x[:whole].reshape(-1, BLOCK, D)                              # (M // BLOCK, D)
     return last + _sum_rows(xp, blocks)
 
