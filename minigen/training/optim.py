@@ -41,6 +41,7 @@ import math
 from minigen import backend
 from minigen.tensor import Tensor
 from minigen.training.blocks import Blockwise
+from minigen.training.bundle import bundles
 
 
 class Optimizer:
@@ -62,12 +63,22 @@ class Optimizer:
         self.lr, self.steps = lr, 0
         self.rate()                                                           # a bad lr is told here, not in step 1
         self.state = [self._fresh(p) for p in self.parameters]
+        self._bundles, self._others = bundles(self.parameters, self.state, self.slots)
 
     # ---- training ------------------------------------------------------------------------------------------------
     def step(self):
         """Move every parameter that has a gradient. A parameter whose ``grad`` is None stays, and its state too."""
-        lr = self.rate()
-        for parameter, state in zip(self.parameters, self.state):
+        lr, alone = self.rate(), list(self._others)
+        for bundle in self._bundles:
+            flat = bundle.gather()
+            if flat is None:
+                alone += zip(bundle.parameters, bundle.states)
+                continue
+            for state in bundle.states:
+                state["t"] += 1
+            self._change(bundle.xp, *flat, {"t": state["t"], **bundle.state}, lr)
+            bundle.scatter(flat[0])
+        for parameter, state in alone:
             if parameter.grad is not None:
                 state["t"] += 1
                 self._change(self._home(parameter, state), parameter._array, parameter.grad._array, state, lr)
