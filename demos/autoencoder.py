@@ -133,7 +133,7 @@ def draw_features(pca, model, fresh, labels, demo):
                        ha="center", va="center", bbox={"boxstyle": "circle", "facecolor": "white", "alpha": 0.85,
                                                        "edgecolor": PALETTE[digit]})
         right = nearest_neighbour(z, labels)
-        panel.set_title(f"{name}: the nearest neighbour is of the same class for {right:.0%}", fontsize=10, color=INK)
+        panel.set_title(f"{name}: the nearest neighbour is of the same class for {right:.0%}", fontsize=9, color=INK)
         panel.set(xticks=[], yticks=[])
         panel.spines[:].set_visible(False)
         demo.metric(f"neighbours_{name.split()[0].lower()}", 100 * right, "% of test digits whose nearest neighbour in "

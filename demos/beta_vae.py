@@ -141,17 +141,17 @@ def draw_images(models, bits, demo, count=8):
 
 
 def draw_rates(models, bits, demo):
-    """The rate of each latent, largest first, and how many say more than 0.01 nats."""
-    figure, axes = new_axes(6.4, 3.8, "latent, largest rate first", "rate, nats", "Latents that have collapsed to the "
-                            "prior say nothing. Free bits keep them open")
+    """The rate of each latent, largest first, and how many say more than 0.1 nats."""
+    figure, axes = new_axes(6.4, 3.8, "latent, largest rate first", "rate, nats", "Latents whose q is the prior say nothing. "
+                            "Free bits keep them open; active: more than 0.1 nats")
     for (name, model), colour, mark in zip(models.items(), PALETTE, "os^D"):
         with mg.no_grad():
             rates = np.sort(model.rates(bits).mean(axis=0).numpy())[::-1]
-        active = model.active_units(bits)
+        active = model.active_units(bits, threshold=0.1)
         rate, distortion = rate_and_distortion(model, bits)
         axes.plot(range(1, LATENTS + 1), rates, mark + "-", color=colour, markersize=4, linewidth=1.2,
                   label=f"{name}: {active} active, ELBO {-rate - distortion:.1f}")
-        demo.metric(f"active: {name}", active, f"of {LATENTS} latents with more than 0.01 nats; ELBO "
+        demo.metric(f"active: {name}", active, f"of {LATENTS} latents with more than 0.1 nats; ELBO "
                                                f"{-rate - distortion:.1f}")
     axes.set_xticks(range(1, LATENTS + 1))
     axes.legend(frameon=False, fontsize=8.5)

@@ -51,7 +51,7 @@ def plane(demo):
     pool = mg.tensor(moons.sample(20_000, rng=demo.seed)[0])
     model = fit(DenoisingAutoencoder((2,), 64, (128, 128), activation=mg.silu, noise=SIGMA, rng=demo.seed),
                 lambda rng: mg.take(pool, rng.integers(len(pool), size=(512,)), axis=0),
-                60 if demo.smoke else 1500, 3e-3, demo.seed)
+                60 if demo.smoke else 4000, 2e-3, demo.seed)
     draw_arrows(model, moons.noised(1.0, SIGMA), demo)
     draw_paths(model, moons, demo)
 
@@ -132,7 +132,7 @@ def wiener(images, noisy, sigma):
 
 def draw_digits(images, fresh, demo, count=14):
     """Spoilt, restored and clean, for three amounts of noise and for missing pixels; errors against the noise."""
-    steps, rows, labels = 30 if demo.smoke else 800, [], []
+    steps, rows, labels = 30 if demo.smoke else 1500, [], []
     errors = {"spoilt": [], "best linear restorer": [], "denoising autoencoder": []}
     for sigma in NOISES:
         model = fit(DenoisingAutoencoder(noise=sigma, rng=demo.seed, **DEEP), batches(images), steps, 2e-3, demo.seed)
@@ -162,7 +162,7 @@ def spoil_and_restore(model, x, seed):
 
 def draw_filters(images, demo, units=196):
     """First-layer weights of an overcomplete autoencoder without noise, and with it: strokes come with the noise."""
-    rows, labels, steps = [], [], 30 if demo.smoke else 800
+    rows, labels, steps = [], [], 30 if demo.smoke else 1500
     for name, sigma in (("no noise", 0.0), ("σ = 0.5", 0.5), ("σ = 1", 1.0)):
         model = fit(DenoisingAutoencoder(noise=sigma, latents=units, hidden=(), squash=True, rng=demo.seed),
                     batches(images), steps, 3e-3, demo.seed)
