@@ -142,8 +142,8 @@ def draw_images(models, bits, demo, count=8):
 
 def draw_rates(models, bits, demo):
     """The rate of each latent, largest first, and how many say more than 0.1 nats."""
-    figure, axes = new_axes(6.4, 3.8, "latent, largest rate first", "rate, nats", "Latents whose q is the prior say nothing. "
-                            "Free bits keep them open; active: more than 0.1 nats")
+    figure, axes = new_axes(6.4, 3.8, "latent, largest rate first", "rate, nats", "Latents whose q is the prior say "
+                            "nothing. Free bits keep them open; active: more than 0.1 nats")
     for (name, model), colour, mark in zip(models.items(), PALETTE, "os^D"):
         with mg.no_grad():
             rates = np.sort(model.rates(bits).mean(axis=0).numpy())[::-1]
