@@ -14,8 +14,9 @@
    memory: up to `TRIM_BYTES` of freed memory stays with the process. ``MINIGEN_ALLOCATOR=0`` turns it off, and a user's
    own ``MALLOC_*_`` variables are left alone.
 
-OpenBLAS reads its variables when NumPy loads it. If NumPy was imported before minigen it is started anew
-(`restart_openblas`), which is safe as long as no other thread can be in the middle of a product.
+OpenBLAS reads its variables when NumPy loads it. If NumPy was imported before minigen it is too late for the kernel, which
+then is the one that OpenBLAS chose; its threads are started anew (`restart_blas_threads`), as they are in a child process
+after a fork, which is safe as long as no other thread can be in the middle of a product.
 
 What was done, and why, is kept in `report` for ``minigen doctor``. Measurements: docs/performance.md.
 """
@@ -87,18 +88,18 @@ def openblas_libraries():
     return [ctypes.CDLL(path) for path in paths]
 
 
-def restart_openblas():
-    """Let an OpenBLAS that is loaded read its variables again. Return whether that could be done."""
+def restart_blas_threads():
+    """Let the threads of an OpenBLAS that is loaded begin again, with its variables as they are now. Return whether that
+    could be done."""
     if threading.active_count() > 1:                       # another thread may be in the middle of a product
         return False
-    libraries = openblas_libraries()
-    restarts = [(getattr(library, "gotoblas_quit", None), getattr(library, "gotoblas_init", None))
-                for library in libraries]
-    if not restarts or not all(quit and init for quit, init in restarts):
+    steps = [[getattr(library, name, None) for name in ("blas_thread_shutdown_", "openblas_read_env", "blas_thread_init")]
+             for library in openblas_libraries()]
+    if not steps or not all(map(all, steps)):
         return False
-    for quit, init in restarts:
-        quit()
-        init()
+    for library in steps:
+        for step in library:
+            step()
     return True
 
 
@@ -120,16 +121,17 @@ def keep_freed_memory():
 
 def apply():
     """Apply the levers once; called by ``import minigen``."""
-    wanted = {}
-    for lever, variable, choose in (("BLAS kernel", "OPENBLAS_CORETYPE", choose_blas_kernel),
-                                    ("BLAS threads", "OPENBLAS_THREAD_TIMEOUT", let_blas_threads_sleep)):
-        value, report[lever] = choose()
-        if value:
-            wanted[variable] = (value, lever)
-    os.environ.update({variable: value for variable, (value, _) in wanted.items()})
-    if "numpy" in sys.modules and wanted and not restart_openblas():
-        for variable, (_, lever) in wanted.items():
-            del os.environ[variable]
-            report[lever] = "too late (NumPy was imported before minigen, and its BLAS could not be started anew; " \
-                            "import minigen first)"
+    late = "numpy" in sys.modules
+    kernel, report["BLAS kernel"] = choose_blas_kernel()
+    if kernel and late:
+        report["BLAS kernel"] = "too late (NumPy was imported before minigen; import minigen first to be sure of AVX-512)"
+    elif kernel:
+        os.environ["OPENBLAS_CORETYPE"] = kernel
+    timeout, report["BLAS threads"] = let_blas_threads_sleep()
+    if timeout:
+        os.environ["OPENBLAS_THREAD_TIMEOUT"] = timeout
+        if late and not restart_blas_threads():
+            del os.environ["OPENBLAS_THREAD_TIMEOUT"]
+            report["BLAS threads"] = "too late (NumPy was imported before minigen, and its threads could not be " \
+                                     "started anew; import minigen first)"
     report["allocator"] = keep_freed_memory()

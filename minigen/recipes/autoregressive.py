@@ -16,13 +16,13 @@ UNIT = data.on(x=data.to_unit)                    # images of 0 and 255 become b
 RECIPES = (
     Recipe(
         name="fvsbn-mnist", summary="FVSBN (logistic autoregression) on full MNIST with one fixed binarisation",
-        build=lambda rng: FVSBN(l2=1 / 60_000, rng=rng),                # the prior N(0, 1) on each weight
+        build=lambda rng: FVSBN(l2=1 / (60_000 * 0.3 ** 2), rng=rng),   # the prior N(0, 0.3²) on each weight
         optimizer=lambda parameters: SGD(parameters, lr=schedules.cosine(0.1, 12_000), momentum=0.9),
         dataset=fixed_mnist, transform=UNIT, test_transform=UNIT, evaluate_model=evaluate_log_prob,
         batch_size=100, steps=12_000, targets=(Target("test_nll", 97.45, "nats", NADE_PAPER),)),
     Recipe(
         name="made-mnist", summary="MADE, 500 units, one mask, on full MNIST with one fixed binarisation",
-        build=lambda rng: MADE(hidden=(500,), rng=rng),
+        build=lambda rng: MADE(hidden=(500,), order="random", l2=1e-4, rng=rng),
         optimizer=lambda parameters: Adam(parameters, lr=schedules.cosine(1e-3, 30_000)),
         dataset=fixed_mnist, transform=UNIT, test_transform=UNIT, evaluate_model=evaluate_log_prob,
         batch_size=100, steps=30_000,
