@@ -23,7 +23,7 @@ class Recipe:
     """One run, by name.
 
     Attributes:
-        build: rng -> model. optimizer: parameters -> Optimizer.
+        build: rng -> model. optimizer: parameters -> Optimizer, or one for each objective, by its name.
         dataset: split, folder -> Dataset of examples "x" and, where there are any, labels "y".
         transform, test_transform: Loader transforms for training and for evaluation.
         evaluate_model: model, loader, rng -> {metric: (value, unit)}.
@@ -34,7 +34,7 @@ class Recipe:
     name: str
     summary: str
     build: Callable
-    optimizer: Callable
+    optimizer: Callable | dict
     dataset: Callable
     transform: Callable
     test_transform: Callable

@@ -18,7 +18,8 @@ def test_it_is_the_dcgan_of_width_64():
     recipe = recipes.get("dcgan-mnist")
     model = recipe.build(mg.random.default_rng(0))
     assert sum(p.size for p in model.parameters()) == 672_578
-    assert recipe.optimizer(list(model.parameters())).rate() == 2e-4
+    rates = {name: make(list(getattr(model, name).parameters())).rate() for name, make in recipe.optimizer.items()}
+    assert rates == {"discriminator": 3e-4, "generator": 1.2e-3}
 
 
 def test_it_trains_validates_by_fid_and_measures_digits(tmp_path):
