@@ -97,5 +97,5 @@ RECIPES = (
         evaluate_model=evaluate(np.linspace(0, 1, 2001), 500), batch_size=100, steps=2500,
         training={"validate": validate, "validate_every": 500}),
     _recipe("rbm-mnist-cd1", 1, 0.02, 12_000, -125.53),
-    _recipe("rbm-mnist-cd25", 25, 0.1, 30_000, -86.34),
+    _recipe("rbm-mnist-cd25", 25, 0.05, 12_000, -86.34),
 )
