@@ -1,7 +1,7 @@
-"""Put the figures of the docs in place: run the demos named at the end, then ``python docs/make_figures.py``.
+"""Put the figures of the docs in place: run the demos, then ``python docs/make_figures.py``.
 
-Draws those that no demo draws, and copies those that the demos have drawn into out/. Curves of long runs are drawn from
-the logs in runs/, as ``minigen train NAME --out runs/NAME`` leaves them.
+Draws those that no demo draws, and copies those that the demos have drawn into out/ and a page shows. Curves of long runs
+are drawn from the logs in runs/, as ``minigen train NAME --out runs/NAME`` leaves them.
 """
 import json
 import pathlib
@@ -21,10 +21,13 @@ def graph():
     mg.viz.draw_graph(h * h + x * mg.exp(h), IMAGES / "graph.png", title="y = h² + x eʰ,  h = tanh(x w + b)")
 
 
-def copy(name):
-    """The pictures of a demo, with its name in front."""
-    for path in (DOCS.parent / "out" / name).glob("*.png"):
-        shutil.copy(path, IMAGES / f"{name}_{path.name}")
+def copy_from_demos():
+    """The pictures in out/ that a page shows, with the demo's name in front."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in (*DOCS.glob("*.md"), DOCS.parent / "README.md"))
+    for path in (DOCS.parent / "out").glob("*/*.png"):
+        name = f"{path.parent.name}_{path.name}"
+        if f"images/{name}" in pages:
+            shutil.copy(path, IMAGES / name)
 
 
 def likelihood(name, levels):
@@ -44,21 +47,4 @@ def likelihood(name, levels):
 if __name__ == "__main__":
     graph()
     likelihood("nade-mnist", {"published, fixed binarisation": 88.33, "published, binarised afresh": 85.65})
-    copy("vae")
-    copy("metrics")
-    copy("gan_1d")
-    copy("gan_2d")
-    copy("ddpm_2d")
-    copy("change_of_variables")
-    copy("ar_forecast")
-    copy("fvsbn_nade_made")
-    copy("cnf_2d")
-    copy("densities")
-    copy("tables")
-    copy("generative_classifier")
-    copy("sampling")
-    copy("markov_chains")
-    copy("mcmc_2d")
-    copy("variational_inference")
-    for demo in ("maf_iaf", "flows_2d", "realnvp_digits", "glow", "pixelcnn", "pixelrnn", "completion", "wavenet"):
-        copy(demo)
+    copy_from_demos()
