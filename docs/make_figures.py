@@ -1,7 +1,7 @@
 """Put the figures of the docs in place: run the demos, then ``python docs/make_figures.py``.
 
-Draws those that no demo draws, and copies those that the demos have drawn into out/ and a page shows. Curves of long runs
-are drawn from the logs in runs/, as ``minigen train NAME --out runs/NAME`` leaves them.
+Draws those that no demo draws, and copies those that the demos have drawn into out/ and a page shows. Curves of long
+runs are drawn from the logs in runs/, as ``minigen train NAME --out runs/NAME`` leaves them.
 """
 import json
 import pathlib

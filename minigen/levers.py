@@ -1,22 +1,22 @@
 """Three settings outside NumPy that decide how fast it runs, applied by ``import minigen``.
 
 1. **BLAS kernel.** Some versions of OpenBLAS pick their AVX2 kernels on AMD Zen 4 and Zen 5 although those CPUs have
-   AVX-512. Where the CPU reports every AVX-512 subset that the ``SkylakeX`` kernels use, we ask for them, and never over
-   a user's own setting. ``MINIGEN_BLAS_KERNEL=0`` turns it off.
+   AVX-512. Where the CPU reports every AVX-512 subset that the ``SkylakeX`` kernels use, we ask for them, and never
+   over a user's own setting. ``MINIGEN_BLAS_KERNEL=0`` turns it off.
 
-2. **Idle BLAS threads.** After a matrix product OpenBLAS's threads go on asking for work, some 2²⁶ cycles by default, and
-   only then sleep. Until then they take a core from whatever else wants it, such as our own threads (`minigen.threads`).
-   We let them sleep after 2²⁰ cycles, some 250 µs: still awake for the next product, if it follows at once. ``MINIGEN_BLAS_IDLE=0``
-   turns it off, and a user's own ``OPENBLAS_THREAD_TIMEOUT`` is left alone.
+2. **Idle BLAS threads.** After a matrix product OpenBLAS's threads go on asking for work, some 2²⁶ cycles by default,
+   and only then sleep. Until then they take a core from whatever else wants it, such as our own threads
+   (`minigen.threads`). We let them sleep after 2²⁰ cycles, some 250 µs: still awake for the next product, if it follows
+   at once. ``MINIGEN_BLAS_IDLE=0`` turns it off, and a user's own ``OPENBLAS_THREAD_TIMEOUT`` is left alone.
 
 3. **Allocator.** glibc hands every block above 128 KiB back to the kernel when it is freed, and faults it in again,
    page by page, at the next allocation. We raise both thresholds, so that buffers are reused. The price is resident
    memory: up to `TRIM_BYTES` of freed memory stays with the process. ``MINIGEN_ALLOCATOR=0`` turns it off, and a user's
    own ``MALLOC_*_`` variables are left alone.
 
-OpenBLAS reads its variables when NumPy loads it. If NumPy was imported before minigen it is too late for the kernel, which
-then is the one that OpenBLAS chose; its threads are started anew (`restart_blas_threads`), as they are in a child process
-after a fork, which is safe as long as no other thread can be in the middle of a product.
+OpenBLAS reads its variables when NumPy loads it. If NumPy was imported before minigen it is too late for the kernel,
+which then is the one that OpenBLAS chose; its threads are started anew (`restart_blas_threads`), as they are in a child
+process after a fork, which is safe as long as no other thread can be in the middle of a product.
 
 What was done, and why, is kept in `report` for ``minigen doctor``. Measurements: docs/performance.md.
 """
@@ -89,12 +89,12 @@ def openblas_libraries():
 
 
 def restart_blas_threads():
-    """Let the threads of an OpenBLAS that is loaded begin again, with its variables as they are now. Return whether that
-    could be done."""
+    """Let the threads of an OpenBLAS that is loaded begin again, with its variables as they are now. Return whether
+    that could be done."""
     if threading.active_count() > 1:                       # another thread may be in the middle of a product
         return False
-    steps = [[getattr(library, name, None) for name in ("blas_thread_shutdown_", "openblas_read_env", "blas_thread_init")]
-             for library in openblas_libraries()]
+    names = ("blas_thread_shutdown_", "openblas_read_env", "blas_thread_init")
+    steps = [[getattr(library, name, None) for name in names] for library in openblas_libraries()]
     if not steps or not all(map(all, steps)):
         return False
     for library in steps:
@@ -124,7 +124,7 @@ def apply():
     late = "numpy" in sys.modules
     kernel, report["BLAS kernel"] = choose_blas_kernel()
     if kernel and late:
-        report["BLAS kernel"] = "too late (NumPy was imported before minigen; import minigen first to be sure of AVX-512)"
+        report["BLAS kernel"] = "too late (NumPy was imported before minigen; import minigen first to be sure of it)"
     elif kernel:
         os.environ["OPENBLAS_CORETYPE"] = kernel
     timeout, report["BLAS threads"] = let_blas_threads_sleep()

@@ -90,7 +90,8 @@ class Derivative:
         if op.variadic:
             def gather(out, arrays, settings, i):
                 arrays = tuple(arrays)
-                values = {**settings, op.inputs[0]: arrays, op.inputs[0] + "_shape": _shapes(arrays), "out": out, "i": i}
+                name = op.inputs[0]
+                values = {**settings, name: arrays, name + "_shape": _shapes(arrays), "out": out, "i": i}
                 return tuple([values[w] for w in wants])
         else:
             getters = [_getter(w, op) for w in wants]

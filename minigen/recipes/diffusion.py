@@ -74,7 +74,8 @@ RECIPES = (
         build=_small,
         optimizer=lambda parameters: Adam(parameters, lr=schedules.warm_up(schedules.cosine(3e-3, STEPS), 50)),
         dataset=bundled_digits, transform=data.on(x=to_signed), test_transform=data.on(x=to_signed),
-        evaluate_model=evaluate, batch_size=32, steps=STEPS, draw=draw, training={"ema": 0.995, "validate_every": STEPS // 3}),
+        evaluate_model=evaluate, batch_size=32, steps=STEPS, draw=draw,
+        training={"ema": 0.995, "validate_every": STEPS // 3}),
     Recipe(
         name="ddpm-mnist", summary="DDPM with a U-Net, class-conditional, v and learned variance, on full MNIST",
         build=_large,

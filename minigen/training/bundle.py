@@ -1,9 +1,9 @@
 """Many small parameters as one flat array, so that an optimiser's update costs one call and not one for each.
 
-An update of a bias of a hundred numbers takes as long as Python takes to call its ten passes. So the small parameters of
-a model are bundled: their state lies in one array for each slot, of which the state of each parameter is a view, and in
-a step their values and gradients are copied side by side, updated together, and copied back. An update is elementwise,
-so the numbers are the same.
+An update of a bias of a hundred numbers takes as long as Python takes to call its ten passes. So the small parameters
+of a model are bundled: their state lies in one array for each slot, of which the state of each parameter is a view, and
+in a step their values and gradients are copied side by side, updated together, and copied back. An update is
+elementwise, so the numbers are the same.
 """
 import itertools
 
