@@ -173,7 +173,7 @@ def draw_line(demo, steps):
     axes = figure.subplots(3, 3, width_ratios=(2, 1, 1.2))
     start = np.repeat(np.float32(MODES), 4)[:, None]
     for row, size in zip(axes, (0.15, 3.0, 60.0)):
-        chains = run(RandomWalk(p.log_prob, size), start, steps, rng=demo.seed, progress=False)
+        chains = run(RandomWalk(lambda x: p.log_prob(x[:, 0]), size), start, steps, rng=demo.seed, progress=False)
         draws, worth = chains.x, effective_sample_size(chains.x).item()
         for chain, colour in zip(draws[:1000, [0, 7], 0].T, (BLUE, ORANGE)):
             row[0].plot(chain, color=colour, linewidth=0.6)

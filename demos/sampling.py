@@ -176,7 +176,8 @@ def draw_importance(demo, count):
 def walk(apart, each, steps, seed):
     """(steps, 2 each, 1): chains on two modes that far apart, as many from each of them."""
     start = np.repeat(np.float32([[-apart / 2], [apart / 2]]), each, axis=0)
-    return run(RandomWalk(two_modes(apart).log_prob, 1.0), start, steps, rng=seed, progress=False).x
+    kernel = RandomWalk(lambda x: two_modes(apart).log_prob(x[:, 0]), 1.0)
+    return run(kernel, start, steps, rng=seed, progress=False).x
 
 
 def draw_chains(demo, steps):
