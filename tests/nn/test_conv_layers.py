@@ -147,7 +147,7 @@ def test_wrong_channels_name_the_layer():
 
 @pytest.mark.parametrize("call, message", [
     (lambda: nn.Conv2d(3, 4, 5, padding=1, rng=0)(mg.zeros((1, 2, 9, 3))),
-     r"Conv2d\(3, 4, 5, padding=1\): conv2d: along H a kernel of 5 taps .* x has 2, with padding 4"),
+     r"Conv2d\(3, 4, 5, padding=1\): conv2d: along H a kernel of 5 taps .* x has 2, 4 with its padding"),
     (lambda: nn.Conv1d(3, 4, 5, rng=0)(mg.zeros((1, 4, 3))), r"Conv1d\(3, 4, 5\): conv1d: along T a kernel of 5 taps"),
     (lambda: nn.Conv2d(3, 4, 5, rng=0)(mg.zeros((8, 8, 3))),
      r"Conv2d\(3, 4, 5\): conv2d: wants an input \(N, H, W, C\)"),

@@ -300,7 +300,7 @@ REFUSED = {
     r"conv2d: groups must be an int ≥ 1, got 0": on_image(mg.conv2d, groups=0),
     r"conv2d: groups must be an int ≥ 1, got None": on_image(mg.conv2d, groups=None),
     r"conv2d: the kernel \(3, 3, 2, 4\) with groups=1 wants a bias \(4,\), got \(2,\)": on_image(mg.conv2d, [1.0, 2]),
-    r"conv2d: along H a kernel of 3 taps with dilation 2 reaches over 5 places, but x has 2, with padding 4":
+    r"conv2d: along H a kernel of 3 taps with dilation 2 reaches over 5 places, but x has 2, 4 with its padding":
         lambda: mg.conv2d(zeros(1, 2, 9, 2), zeros(3, 3, 2, 4), None, 1, 1, 2),
     r"conv2d: along W a kernel of 3 taps with dilation 1 reaches over 3 places, but x has 2":
         lambda: mg.conv2d(zeros(1, 9, 2, 2), zeros(3, 3, 2, 4)),
