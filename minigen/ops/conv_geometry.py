@@ -117,7 +117,8 @@ def axes_over(name, sizes, kernel, stride, padding, dilation=1):
         axis, room = Axis(X, K, 1, -before, s, d), before + X + after
         if K < 1 or axis.reach > room:
             raise ValueError(f"{name}: along {letter} a kernel of {K} taps with dilation {d} reaches over {axis.reach} "
-                             f"places, but x has {X}, {room} with its padding; pad more, or use a smaller kernel (≥ 1 tap)")
+                             f"places, but x has {X}, {room} with its padding; pad more, or use a smaller kernel (≥ 1 "
+                             "tap)")
         axes.append(axis._replace(Y=(room - axis.reach) // s + 1))
     return axes
 

@@ -139,10 +139,7 @@ class Optimizer:
 
     def _home(self, parameter, state):
         """The backend where parameter, gradient and state live together."""
-        arrays = (parameter._array, parameter.grad._array, *[state[slot] for slot in self.slots])
-        kinds = set(map(type, arrays))
-        if len(kinds) == 1 and kinds <= backend.BY_TYPE.keys():                           # as always, quickly
-            return backend.BY_TYPE[kinds.pop()]
+        arrays = (parameter._array, parameter.grad._array, *(state[slot] for slot in self.slots))
         homes = {backend.of(array) for array in arrays}
         if len(homes) > 1:
             raise TypeError(f"{self._name}: a parameter, its gradient and its state live on different devices "
