@@ -103,7 +103,7 @@ class Backend:
     def rowwise(self, function, *arrays):
         """function(xp, *arrays), whose result is like each of the arrays, and whose rows (entries of the first axis)
         are each made from theirs alone; on a CPU the rows of large arrays are shared out over the cores."""
-        return function(self, *arrays)
+        return function(self, *arrays, out=None)
 
     def fuse(self, function):
         """Compile an elementwise function into one kernel where the library can; return it unchanged elsewhere."""
@@ -140,13 +140,9 @@ class NumpyBackend(Backend):
     def rowwise(self, function, *arrays):
         like = arrays[0]
         if like.size < threads.SMALL or any(a.shape != like.shape or a.dtype != like.dtype for a in arrays):
-            return function(self, *arrays)
+            return function(self, *arrays, out=None)
         out = np.empty_like(like)
-
-        def work(rows):
-            out[rows] = function(self, *(array[rows] for array in arrays))
-
-        self.spread(work, len(like), like.size)
+        self.spread(lambda rows: function(self, *(array[rows] for array in arrays), out=out[rows]), len(like), like.size)
         return out
 
     def scatter_add(self, target, index, values):

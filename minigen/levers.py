@@ -1,4 +1,4 @@
-"""Three settings outside NumPy that decide how fast it runs, applied by ``import minigen``.
+"""Four settings outside minigen that decide how fast it runs, applied by ``import minigen``.
 
 1. **BLAS kernel.** Some versions of OpenBLAS pick their AVX2 kernels on AMD Zen 4 and Zen 5 although those CPUs have
    AVX-512. Where the CPU reports every AVX-512 subset that the ``SkylakeX`` kernels use, we ask for them, and never
@@ -14,6 +14,11 @@
    memory: up to `TRIM_BYTES` of freed memory stays with the process. ``MINIGEN_ALLOCATOR=0`` turns it off, and a user's
    own ``MALLOC_*_`` variables are left alone.
 
+4. **Garbage collector.** After 700 (in later Pythons 2,000) new objects that hold others Python looks for cycles among
+   the youngest, and from time to time among all that are alive. A deep graph is alive until it is walked back, and it has
+   no cycles, so every look is in vain. We let Python look after `NEW_OBJECTS`. The price: what does hang in a cycle is
+   freed that much later. ``MINIGEN_GC=0`` turns it off, and a user's own `gc.set_threshold` is left alone.
+
 OpenBLAS reads its variables when NumPy loads it. If NumPy was imported before minigen it is too late for the kernel,
 which then is the one that OpenBLAS chose; its threads are started anew (`restart_blas_threads`), as they are in a child
 process after a fork, which is safe as long as no other thread can be in the middle of a product.
@@ -21,6 +26,7 @@ process after a fork, which is safe as long as no other thread can be in the mid
 What was done, and why, is kept in `report` for ``minigen doctor``. Measurements: docs/performance.md.
 """
 import ctypes
+import gc
 import os
 import platform
 import sys
@@ -28,8 +34,10 @@ import threading
 
 MMAP_BYTES = 32 << 20    # the largest value glibc accepts (HEAP_MAX_SIZE / 2)
 TRIM_BYTES = 512 << 20
+NEW_OBJECTS = 5000
 IDLE = 20                # idle BLAS threads sleep after 2 to this power cycles
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3          # <malloc.h>
+_PYTHONS_OWN = {700, 2000}                             # its thresholds, by version
 _SKYLAKEX = {"avx512f", "avx512dq", "avx512cd", "avx512bw", "avx512vl"}
 
 report: dict[str, str] = {}
@@ -119,6 +127,17 @@ def keep_freed_memory():
     return f"keeps up to {TRIM_BYTES >> 20} MiB of freed memory" if accepted else "refused by mallopt"
 
 
+def look_for_cycles_less_often():
+    """Raise the threshold of Python's youngest generation. Return a sentence that says what was done."""
+    if _off("MINIGEN_GC"):
+        return "left alone (MINIGEN_GC=0)"
+    young, *older = gc.get_threshold()
+    if young not in _PYTHONS_OWN:
+        return f"left alone (you set its threshold to {young})"
+    gc.set_threshold(NEW_OBJECTS, *older)
+    return f"looks for cycles after {NEW_OBJECTS} new objects, set by minigen"
+
+
 def apply():
     """Apply the levers once; called by ``import minigen``."""
     late = "numpy" in sys.modules
@@ -135,3 +154,4 @@ def apply():
             report["BLAS threads"] = "too late (NumPy was imported before minigen, and its threads could not be " \
                                      "started anew; import minigen first)"
     report["allocator"] = keep_freed_memory()
+    report["garbage collector"] = look_for_cycles_less_often()

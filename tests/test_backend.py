@@ -269,8 +269,8 @@ def test_rowwise_work_is_the_same_on_every_core(shape):
     numpy = backends.get("numpy")
     x, y = np.random.default_rng(0).standard_normal((2, *shape)).astype(np.float32)
 
-    def function(xp, x, y):
-        return xp.exp(-x) * y - xp.sum(x, axis=-1, keepdims=True)
+    def function(xp, x, y, out=None):
+        return xp.subtract(xp.exp(-x) * y, xp.sum(x, axis=-1, keepdims=True), out=out)
 
     out = numpy.rowwise(function, x, y)
     assert out.dtype == np.float32 and out.shape == shape
@@ -280,7 +280,7 @@ def test_rowwise_work_is_the_same_on_every_core(shape):
 def test_rowwise_work_on_arrays_that_differ_stays_in_one_piece():
     numpy = backends.get("numpy")
     x, y = np.ones((600, 600), np.float32), np.ones((600, 1))
-    np.testing.assert_array_equal(numpy.rowwise(lambda xp, a, b: a + b, x, y), x + y)
+    np.testing.assert_array_equal(numpy.rowwise(lambda xp, a, b, out: a + b, x, y), x + y)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

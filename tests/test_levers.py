@@ -1,4 +1,4 @@
-"""The three settings outside NumPy: what is done, on which machine, and that a user's own choice is never overridden."""
+"""The four settings outside minigen: what is done, on which machine, and that a user's own choice is never overridden."""
 import os
 import platform
 import subprocess
@@ -179,7 +179,7 @@ def test_import_applies_all_before_numpy():
     code = """
 import sys
 import minigen
-assert set(minigen.levers.report) == {"BLAS kernel", "BLAS threads", "allocator"}
+assert set(minigen.levers.report) == {"BLAS kernel", "BLAS threads", "allocator", "garbage collector"}
 print(any("too late" in said for said in minigen.levers.report.values()))
 """
     assert fresh(code) == "False"
@@ -195,4 +195,19 @@ def test_the_cpu_is_read_where_linux_tells(monkeypatch):
 
 def test_results_do_not_depend_on_the_levers():
     code = "import minigen, numpy as np; print((np.arange(64.).reshape(8, 8) @ np.ones((8, 8))).sum())"
-    assert fresh(code) == fresh(code, MINIGEN_BLAS_KERNEL="0", MINIGEN_BLAS_IDLE="0", MINIGEN_ALLOCATOR="0") == str(np.arange(64.0).sum() * 8)
+    assert fresh(code) == fresh(code, MINIGEN_BLAS_KERNEL="0", MINIGEN_BLAS_IDLE="0", MINIGEN_ALLOCATOR="0",
+                               MINIGEN_GC="0") == str(np.arange(64.0).sum() * 8)
+
+
+def test_python_looks_for_cycles_less_often():
+    assert report("garbage collector").startswith("looks for cycles after 5000 new objects, set by minigen")
+    assert fresh("import gc, minigen; print(gc.get_threshold()[0])") == "5000"
+
+
+@pytest.mark.parametrize("before, switch, kept", [("pass", "0", "default"), ("gc.set_threshold(123)", "1", "123"),
+                                                  ("gc.disable()", "1", "5000"), ("gc.set_threshold(0)", "1", "0")])
+def test_a_collector_that_the_user_set_is_left_alone(before, switch, kept):
+    code = f"import gc; {before}; usual, on = gc.get_threshold()[0], gc.isenabled(); import minigen; " \
+           "print(gc.get_threshold()[0], usual, gc.isenabled() == on)"
+    now, usual, same = fresh(code, MINIGEN_GC=switch).split()
+    assert now == (usual if kept == "default" else kept) and same == "True"
