@@ -150,7 +150,8 @@ def draw_chains(run, demo):
 def draw_curves(runs, demo):
     """What counts and cannot be seen while training, and what can be seen."""
     curves({name: (np.array(run.at)[1:], run.kl[1:]) for name, run in runs.items()}, demo.path("divergence.png"),
-           log="y", ylabel="D_KL(truth ‖ model) in nats", title="How far from the truth: known only here, where Z can be summed")
+           log="y", ylabel="D_KL(truth ‖ model) in nats",
+           title="How far from the truth: known only here, where Z can be summed")
     curves({name: ([h["step"] for h in run.history], [h["gap"] for h in run.history]) for name, run in runs.items()},
            demo.path("gap.png"), ylabel="E(data) − E(chains) in nats", levels={"balance": 0},
            title="What the loss shows: little, and not how far from the truth")

@@ -142,7 +142,11 @@ class NumpyBackend(Backend):
         if like.size < threads.SMALL or any(a.shape != like.shape or a.dtype != like.dtype for a in arrays):
             return function(self, *arrays, out=None)
         out = np.empty_like(like)
-        self.spread(lambda rows: function(self, *(array[rows] for array in arrays), out=out[rows]), len(like), like.size)
+
+        def work(rows):
+            function(self, *(array[rows] for array in arrays), out=out[rows])
+
+        self.spread(work, len(like), like.size)
         return out
 
     def scatter_add(self, target, index, values):

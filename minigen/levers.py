@@ -14,8 +14,8 @@
    memory: up to `TRIM_BYTES` of freed memory stays with the process. ``MINIGEN_ALLOCATOR=0`` turns it off, and a user's
    own ``MALLOC_*_`` variables are left alone.
 
-4. **Garbage collector.** After 700 (in later Pythons 2,000) new objects that hold others Python looks for cycles among
-   the youngest, and from time to time among all that are alive. A deep graph is alive until it is walked back, and it has
+4. **Garbage collector.** After 700 (in later Pythons 2,000) new objects that hold others, Python looks for cycles among
+   the youngest, and from time to time among all that are alive. A deep graph is alive until it is walked back, and has
    no cycles, so every look is in vain. We let Python look after `NEW_OBJECTS`. The price: what does hang in a cycle is
    freed that much later. ``MINIGEN_GC=0`` turns it off, and a user's own `gc.set_threshold` is left alone.
 

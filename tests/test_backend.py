@@ -255,7 +255,8 @@ def test_numpy_where_and_maximum_equal_numpys_bit_for_bit(dtype):
     x[0, :4] = np.nan, np.inf, -np.inf, -0.0
     mask = rng.random((80, 96)) < 0.5
     cases = [(mask, x, y), (mask, x, 0), (mask, 0.5, y), (mask, 1, 2.5), (mask[:, ::2], x[:, ::2], 0), (mask, x, y[0]),
-             (mask[0], x, y), (mask, x, y.astype("float16")), (mask.astype(int), x, y), (mask[:2], x[:2], 0), (True, x, y)]
+             (mask[0], x, y), (mask, x, y.astype("float16")), (mask.astype(int), x, y), (mask[:2], x[:2], 0),
+             (True, x, y)]
     for case in cases:
         ours, theirs = xp.where(*case), np.where(*case)
         assert ours.dtype == theirs.dtype and ours.tobytes() == theirs.tobytes()

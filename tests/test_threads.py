@@ -90,7 +90,8 @@ def test_a_second_thread_of_the_users_does_not_wait(blas):
     outcome = []
 
     def work(s):
-        other = threading.Thread(target=lambda: outcome.append(threads.spread(lambda t: t.start, [slice(0, 1), slice(1, 2)])))
+        halves = [slice(0, 1), slice(1, 2)]
+        other = threading.Thread(target=lambda: outcome.append(threads.spread(lambda t: t.start, halves)))
         if s.start == 0:
             other.start()
             other.join(5)

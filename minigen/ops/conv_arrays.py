@@ -14,8 +14,8 @@ Leaving out one argument gives an array of its shape:
 **As matrix products.** For (2) and (4) the windows of x are copied into the rows of a matrix, one row of KH·KW·C
 numbers for each place of y. On a CPU this is done a few images, or a band of one image, at a time, so that the copy
 stays in the cache, and the images are shared out over the cores. With stride 1, (3) is (2) again, with y in the place
-of x and the kernel turned round (`Axis.turned`). With longer strides s neighbouring taps k lie side by side in x for one
-h and in disjoint places for all h, so that a product with the kernels of such a run is added to x in one piece.
+of x and the kernel turned round (`Axis.turned`). With longer strides s neighbouring taps k lie side by side in x for
+one h and in disjoint places for all h, so that a product with the kernels of such a run is added to x in one piece.
 
 **Few results from many channels** (one image from 64 features) would make long rows for short products. There the
 product comes first, Z[n, h, k, c] = Σ_o w[k, c, o] y[n, h, o], and then (3) adds KH·KW shifted slices of Z. With stride

@@ -126,5 +126,5 @@ betaincinv.vjp(lambda g: _refuse("betaincinv", "a"), lambda g: _refuse("betainci
 
 
 def _refuse(name, parameter):
-    raise NotImplementedError(f"{name}: its derivative with respect to {parameter} is no elementary function and is not "
-                              f"implemented; detach {parameter}")
+    raise NotImplementedError(f"{name}: its derivative with respect to {parameter} is no elementary function and is "
+                              f"not implemented; detach {parameter}")
