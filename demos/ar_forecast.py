@@ -150,8 +150,8 @@ def draw_forecasts(models, ahead, path):
         axes.plot(years[-ahead:], forecast.mean, color=PALETTE[k], linewidth=2, label="forecast")
         axes.axvline(years[-ahead] - 0.5, color=FAINT, linewidth=1)
         axes.set(xlim=(1820, years[-1]), ylim=(-60, 170), ylabel="sunspot number")
-        axes.set_title(f"AR({p}) fitted to the years {years[0]} to {years[-ahead] - 1}; the rest it has not seen. (No sun "
-                       "has fewer than 0 spots: the noise is not Gaussian.)", fontsize=9, color=INK, loc="left")
+        axes.set_title(f"AR({p}) fitted to the years {years[0]} to {years[-ahead] - 1}; the rest it has not seen. (No "
+                       "sun has fewer than 0 spots: the noise is not Gaussian.)", fontsize=9, color=INK, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=7.5, loc="upper left", ncols=4)
     figure.axes[-1].set_xlabel("year")

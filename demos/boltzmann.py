@@ -63,7 +63,8 @@ def draw_moments(path):
 
 
 def draw_free_energy(path, seed):
-    """F[q] of random distributions against their divergence from Boltzmann's: a line with slope T. Returns the least gap."""
+    """F[q] of random distributions against their divergence from Boltzmann's: a line with slope T. Returns the least
+    gap."""
     T, rng = 1.0, np.random.default_rng(seed)
     p = Boltzmann(LEVELS, T)
     q = rng.dirichlet(np.full(len(LEVELS), 0.7), 300) * 0.999 + 0.001 / len(LEVELS)
@@ -102,7 +103,8 @@ def draw_speeds(demo, path):
         gas = MaxwellSpeed(mass, ROOM)
         axes.hist(gas.sample(20_000, rng=demo.seed + k), bins=np.linspace(0, 2600, 105), density=True, color=colour,
                   alpha=0.25)
-        axes.plot(v, gas.density(v), color=colour, linewidth=1.6, label=f"{name}, {mass:g} u: most likely {gas.mode:.0f} m/s")
+        axes.plot(v, gas.density(v), color=colour, linewidth=1.6,
+                  label=f"{name}, {mass:g} u: most likely {gas.mode:.0f} m/s")
         demo.metric(f"mean_speed_{name}", gas.mean, "m/s")
     axes.set_yticks(axes.get_yticks(), [f"{1000 * tick:g}" for tick in axes.get_yticks()])
     axes.legend(frameon=False, fontsize=9)

@@ -53,7 +53,8 @@ def draw_samples(model, plain, demo):
     """The same noise through both generators."""
     rows = [m.sample(36, rng=mg.random.default_rng(demo.seed + 2)) for m in (model, plain)]
     image_grid(np.concatenate([x.numpy() for x in rows]), demo.path("samples.png"), columns=12,
-               labels=["pulled", "apart", "", "without", "", ""], title="G(z): with the pulling-away term, and without it")
+               labels=["pulled", "apart", "", "without", "", ""],
+               title="G(z): with the pulling-away term, and without it")
 
 
 def draw_energies(history, path):

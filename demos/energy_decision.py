@@ -1,8 +1,9 @@
 """Deciding by energy: what each loss does to the energies of right and wrong answers, and which of them collapse.
 
-Questions are points in the plane, answers their three classes; a network gives an energy to each pair, and the answer is
-the one of lowest energy. The same network is trained with each loss of LeCun et al. (2006). Draws the surfaces E⁺ and E⁻
-before and after, the decisions, and the gap E⁻ − E⁺ in training. The losses are in minigen/models/energy/decisions.py. """
+Questions are points in the plane, answers their three classes; a network gives an energy to each pair, and the answer
+is the one of lowest energy. The same network is trained with each loss of LeCun et al. (2006). Draws the surfaces E⁺
+and E⁻ before and after, the decisions, and the gap E⁻ − E⁺ in training. The losses are in
+minigen/models/energy/decisions.py. """
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -108,7 +109,8 @@ def draw_surfaces(runs, data, path):
 def draw_gaps(runs, path):
     """E⁻ − E⁺ in training: positive means decided rightly, zero means collapsed."""
     figure, axes = new_axes(7.2, 4.2, "step", "mean of E⁻ − E⁺ (symmetric logarithmic scale)",
-                            "A loss with a margin parts right from wrong (solid); one without may collapse to 0 (dashed)")
+                            "A loss with a margin parts right from wrong (solid); one without may collapse to 0 "
+                            "(dashed)")
     for (name, (_, steps, gaps)), colour in zip(runs.items(), PALETTE):
         axes.plot(steps, gaps, color=colour, linewidth=1.6, linestyle="-" if LOSSES[name].margin else "--", label=name)
     axes.set_yscale("symlog", linthresh=0.01)

@@ -128,8 +128,8 @@ def draw_probabilities(models, x, demo):
         for panel in (top, below):
             panel.set(xticks=[], yticks=[])
             panel.spines[:].set_color(FAINT)
-    figure.suptitle("log p of given images, in nats; below, −log p(pixel | those before) in NADE, white: 6 nats or more",
-                    fontsize=9.5, color=INK, x=0.01, ha="left")
+    figure.suptitle("log p of given images, in nats; below, −log p(pixel | those before) in NADE, white: 6 nats or "
+                    "more", fontsize=9.5, color=INK, x=0.01, ha="left")
     finish(figure, demo.path("probabilities.png"))
 
 

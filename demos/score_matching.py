@@ -37,7 +37,8 @@ def main():
             demo.metric(f"step_{method}", run.milliseconds, "ms")
         draw_arrows(moons, runs, demo.path("arrows.png"))
         curves({method: (run.at[1:], run.misses[1:]) for method, run in runs.items()}, demo.path("convergence.png"),
-               log="y", ylabel="½ E‖s − ∇ log p‖²", title="Distance from the true score, which the objectives do not know")
+               log="y", ylabel="½ E‖s − ∇ log p‖²",
+               title="Distance from the true score, which the objectives do not know")
         draw_samples(moons, runs, demo)
         draw_noise(moons, demo, steps)
         draw_weights(demo, steps)

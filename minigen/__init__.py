@@ -28,8 +28,8 @@ _floors = ("check", "data", "distributions", "flows", "metrics", "models", "muse
            "training", "viz")
 _lazy = {**{name: name for name in _floors}, "optim": "training.optim"}              # name here -> module
 __all__ = ["BackendError", "Tensor", "backend", "backward", "checkpoint", "detect_anomaly", "enable_grad",
-           "from_dlpack", "functional", "grad", "hessian", "hvp", "is_recording", "jacobian", "jvp", "no_grad", "ops", "primitive",
-           "random", "tensor", "use", "vjp", *ops.__all__, *functional.__all__]
+           "from_dlpack", "functional", "grad", "hessian", "hvp", "is_recording", "jacobian", "jvp", "no_grad", "ops",
+           "primitive", "random", "tensor", "use", "vjp", *ops.__all__, *functional.__all__]
 
 
 def __getattr__(name):

@@ -118,8 +118,8 @@ def _between(roots, wanted):
 
 def _freed(node):
     """What to say about a node that a backward pass has used up."""
-    return (f"backward: the graph through {node.op.name} was used and freed; pass retain_graph=True to the first backward "
-            "to use it twice")
+    return (f"backward: the graph through {node.op.name} was used and freed; pass retain_graph=True to the first "
+            "backward to use it twice")
 
 
 def _changed(node, j, times):

@@ -55,8 +55,8 @@ class Table:
             raise ValueError(f"Table: a probability is negative ({array.min():g}); did you pass log-probabilities? "
                              "Table.normalised(np.exp(...)) takes weights")
         if not 0 <= conditions < max(1, array.ndim):
-            raise ValueError(f"Table: of {array.ndim} axes {conditions} are to be conditions; at least one must be left "
-                             "for a variable")
+            raise ValueError(f"Table: of {array.ndim} axes {conditions} are to be conditions; at least one must be "
+                             "left for a variable")
         self.variables, self.conditions = names[:array.ndim - conditions], names[array.ndim - conditions:]
         totals = array.sum(axis=tuple(range(len(self.variables))))
         with np.errstate(invalid="ignore"):

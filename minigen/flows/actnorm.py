@@ -36,7 +36,7 @@ class ActNorm(Affine):
     def __init__(self, features, event_ndim=1, eps=1e-6):
         super().__init__(features, event_ndim=event_ndim)
         self.eps, self.initialised = eps, Buffer(zeros(()))
-        self._seen = -1, False                                 # how often the buffer had changed when read, and its value
+        self._seen = -1, False                               # how often the buffer had changed when read, and its value
 
     def forward(self, x, context=None):
         self.expect_event(x, self.features)

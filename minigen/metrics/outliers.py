@@ -23,13 +23,14 @@ __all__ = ["auroc", "roc_curve"]
 def _scores(name, inside, outside):
     both = [np.asarray(s.numpy() if isinstance(s, Tensor) else s, dtype=np.float64) for s in (inside, outside)]
     if any(s.ndim != 1 or not s.size or np.isnan(s).any() for s in both):
-        raise ValueError(f"{name}: wants two rows of scores without NaN, of ordinary examples and of outliers, got shapes "
-                         f"{both[0].shape} and {both[1].shape}")
+        raise ValueError(f"{name}: wants two rows of scores without NaN, of ordinary examples and of outliers, got "
+                         f"shapes {both[0].shape} and {both[1].shape}")
     return both
 
 
 def auroc(inside, outside):
-    """(A, its standard error) for scores (n,) of ordinary examples and (m,) of outliers; high means outlying. Eqs. (2), (3)."""
+    """(A, its standard error) for scores (n,) of ordinary examples and (m,) of outliers; high means outlying.
+    Eqs. (2), (3)."""
     inside, outside = _scores("auroc", inside, outside)
     n, m = len(inside), len(outside)
     ranks = stats.rankdata(np.concatenate([outside, inside]))

@@ -30,8 +30,8 @@ within each class. With N_k of N examples in class k,
 
     Σ_k = Σ_{y_n=k} (x_n − μ_k)(x_n − μ_k)ᵀ / N_k,        Σ = Σ_k π_k Σ_k.                                    (7)
 
-*Naive Bayes*: features are independent within a class, p_k(x) = Π_d p_kd(x_d). For real numbers p_kd = N(μ_kd, σ_kd²), with
-the diagonal of Σ_k. For bits, with a pseudo-counts on either side (the optimum with a Beta(1 + a, 1 + a) prior),
+*Naive Bayes*: features are independent within a class, p_k(x) = Π_d p_kd(x_d). For real numbers p_kd = N(μ_kd, σ_kd²),
+with the diagonal of Σ_k. For bits, with a pseudo-counts on either side (the optimum with a Beta(1 + a, 1 + a) prior),
 
     p_kd(1) = (a + Σ_{y_n=k} x_nd) / (2a + N_k).                                                              (8)
 

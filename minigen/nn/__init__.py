@@ -29,4 +29,5 @@ __all__ = ["BatchNorm", "Buffer", "ConditionalBatchNorm", "Conv1d", "Conv2d", "C
            "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "MLP", "MaskedConv2d", "MaskedLinear", "MaskedMLP", "Module",
            "MultiHeadAttention", "Parameter", "RandomFourierFeatures", "ReLU", "ResidualBlock", "Reweighted",
            "SelfAttention", "Sequential", "SiLU", "Sigmoid", "Softplus", "SpectralNorm", "Tanh", "TimeEmbedding",
-           "UNet", "VerticalConv2d", "attention_weights", "init", "scaled_dot_product_attention", "sinusoidal_embedding"]
+           "UNet", "VerticalConv2d", "attention_weights", "init", "scaled_dot_product_attention",
+           "sinusoidal_embedding"]

@@ -87,8 +87,9 @@ def _mean(parts):
 
 
 def mnist(name, summary, build, published, steps=4000, lr=5e-4):
-    """A recipe for MNIST with the networks of MAF's authors, five with two hidden layers of 1,024, and Adam on batches of
-    100. They wait for a validation set at a rate of 1e-4; here a larger rate is annealed, and there is no early stop."""
+    """A recipe for MNIST with the networks of MAF's authors, five with two hidden layers of 1,024, and Adam on batches
+    of 100. They wait for a validation set at a rate of 1e-4; here a larger rate is annealed, and there is no early
+    stop."""
     return Recipe(name=name, summary=summary, dataset=full_mnist, transform=data.on(x=data.dequantise),
                   test_transform=data.on(x=data.dequantise), evaluate_model=evaluate_images,
                   batch_size=100, steps=steps, build=lambda rng: ImageFlow(build(rng), (28, 28, 1), alpha=1e-6),
@@ -102,7 +103,7 @@ def small(name, summary, build, steps, lr):
     return Recipe(name=name, summary=summary, dataset=half_digits, transform=data.on(x=data.dequantise),
                   test_transform=data.on(x=data.dequantise), evaluate_model=evaluate_images,
                   batch_size=128, steps=steps, build=lambda rng: ImageFlow(build(rng), (16, 16, 1), alpha=0.05),
-                  training={"clip": 50.0},                        # a few batches have gradients far larger than the others
+                  training={"clip": 50.0},                     # a few batches have gradients far larger than the others
                   optimizer=lambda parameters: Adam(parameters, lr=schedules.warm_up(schedules.cosine(lr, steps), 50)))
 
 

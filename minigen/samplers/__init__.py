@@ -11,6 +11,6 @@ from minigen.samplers.langevin import MALA, ULA
 from minigen.samplers.metropolis import Gibbs, MetropolisHastings, Mixed, RandomWalk, flip_one
 
 __all__ = ["Chains", "FiniteChain", "Gibbs", "HMC", "Importance", "Kernel", "MALA", "MetropolisHastings", "Mixed",
-           "RandomWalk", "Rejection", "State", "ULA", "annealed", "annealed_back", "autocorrelation", "effective_sample_size",
-           "flip_one", "importance", "inverse_transform", "metropolis_chain", "r_hat", "rejection", "run",
-           "sigmoid_schedule"]
+           "RandomWalk", "Rejection", "State", "ULA", "annealed", "annealed_back", "autocorrelation",
+           "effective_sample_size", "flip_one", "importance", "inverse_transform", "metropolis_chain", "r_hat",
+           "rejection", "run", "sigmoid_schedule"]

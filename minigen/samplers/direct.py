@@ -56,8 +56,8 @@ def rejection(log_prob, proposal, log_M, n, *, rng, most=10_000_000):
     rng, kept, have, tried = as_generator(rng), [], 0, 0
     while have < n:
         if tried >= most and not have:
-            raise RuntimeError(f"rejection: kept none of {tried} proposals; the proposal has no support where p has, or "
-                               f"M = {math.exp(log_M):.3g} is far too large")
+            raise RuntimeError(f"rejection: kept none of {tried} proposals; the proposal has no support where p has, "
+                               f"or M = {math.exp(log_M):.3g} is far too large")
         if tried >= most:
             raise RuntimeError(f"rejection: kept {have} of {tried} proposals, and {n} are wanted; M = "
                                f"{math.exp(log_M):.3g} is too large for this, take a proposal nearer to p")

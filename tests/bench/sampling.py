@@ -63,7 +63,8 @@ def main():
     if arguments.json:
         print(json.dumps({"threads": int(THREADS), "rows": rows}, indent=1))
         return
-    print("| model | images | cached s | naive s | cached is … times faster | different bits |\n|---|---|---|---|---|---|")
+    print("| model | images | cached s | naive s | cached is … times faster | different bits |\n"
+          "|---|---|---|---|---|---|")
     for row in rows:
         naive = f"{row['naive_s']:.1f}" + ("" if row["naive_images"] == row["images"]
                                            else f" ({row['naive_images']} images)")

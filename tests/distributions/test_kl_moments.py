@@ -78,7 +78,8 @@ def test_zero_for_equals(name):
 def test_uniforms_inside_and_not():
     inner, outer = Uniform(t(0.0), t(2.0)), Uniform(t(-1.0), t(3.0))
     np.testing.assert_allclose(kl_divergence(inner, outer).item(), math.log(2))
-    assert kl_divergence(outer, inner).item() == math.inf and kl_divergence(outer, Exponential(t(0.0))).item() == math.inf
+    assert (kl_divergence(outer, inner).item() == math.inf
+            and kl_divergence(outer, Exponential(t(0.0))).item() == math.inf)
     assert kl_divergence(outer, Gamma(t(0.0), t(0.0))).item() == math.inf
 
 
@@ -100,7 +101,8 @@ def test_events_sum_and_batches_broadcast():
     np.testing.assert_allclose(kl_divergence(p, q).numpy(), np.full(4, 3 * one), rtol=1e-5)
 
 
-@pytest.mark.parametrize("first, second", [("Logistic", "Normal"), ("Normal", "Laplace"), ("Uniform", "Beta"), ("Beta", "Beta"),
-                                           ("Exponential", "Gamma"), ("Gamma", "Gamma"), ("Beta", "Exponential")])
+@pytest.mark.parametrize("first, second", [
+    ("Logistic", "Normal"), ("Normal", "Laplace"), ("Uniform", "Beta"), ("Beta", "Beta"), ("Exponential", "Gamma"),
+    ("Gamma", "Gamma"), ("Beta", "Exponential")])
 def test_gradients(first, second):
     assert_gradients(lambda a, b, c, d: kl_divergence(MAKE[first](a, b), MAKE[second](c, d)), *POINTS[0])

@@ -110,7 +110,8 @@ def test_gradients():
     x, eps = np.random.default_rng(0).standard_normal((2, 3, 2, 2))
     assert_gradients(lambda x, m, s, l: MultivariateNormal(m, s, l).log_prob(x), x, mean, log_std, lower)
     assert_gradients(lambda m, s, l: mg.tanh(MultivariateNormal(m, s, l).sample(3, eps=eps)), mean, log_std, lower)
-    assert_gradients(lambda m, s, l: kl_divergence(MultivariateNormal(m, s, l), MultivariateNormal(mean[::-1].copy(), s, 0.5 * l)),
+    assert_gradients(lambda m, s, l: kl_divergence(MultivariateNormal(m, s, l),
+                                                   MultivariateNormal(mean[::-1].copy(), s, 0.5 * l)),
                      mean, log_std, lower)
 
 

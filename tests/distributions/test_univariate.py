@@ -1,4 +1,5 @@
-"""Uniform, Exponential, Laplace, Logistic, Gamma, Beta, and the normal's F: against SciPy, quadrature and their draws."""
+"""Uniform, Exponential, Laplace, Logistic, Gamma, Beta, and the normal's F: against SciPy, quadrature and their
+draws."""
 import math
 
 import numpy as np
@@ -104,7 +105,8 @@ def test_float32_draws_are_finite_and_inside(name):
     assert np.isfinite(p.log_prob(x).numpy()).all()
 
 
-@pytest.mark.parametrize("p, x, expected", [(lambda: Logistic(0.0, 0.0), 1e4, -1e4), (lambda: Laplace(0.0, 0.0), -1e6, -1e6),
+@pytest.mark.parametrize("p, x, expected", [(lambda: Logistic(0.0, 0.0), 1e4, -1e4),
+                                            (lambda: Laplace(0.0, 0.0), -1e6, -1e6),
                                             (lambda: Logistic(0.0, -60.0), 0.0, 60 - math.log(4))])
 def test_far_out_log_densities_stay_finite(p, x, expected):
     np.testing.assert_allclose(p().log_prob(x).item(), expected, rtol=1e-5)

@@ -56,8 +56,8 @@ def inputs(shape, size, seed):
 
 
 def assert_holds(T, x, context=None, tolerance=1e-8, reach=None):
-    """Round trip, both log-determinants against the dense Jacobian, and the gradient of the log-density in x, by differences
-    whose steps are shares of ``reach``, |x| unless it is given."""
+    """Round trip, both log-determinants against the dense Jacobian, and the gradient of the log-density in x, by
+    differences whose steps are shares of ``reach``, |x| unless it is given."""
     y, log_abs_det = T(t(x), context)
     back, inverse_log_abs_det = T.inverse(y, context)
     dense = dense_log_abs_det(T, x, context)
@@ -84,7 +84,8 @@ def assert_holds(T, x, context=None, tolerance=1e-8, reach=None):
 @given(D=st.integers(2, 5), n=st.integers(1, 3), seed=st.integers(0, 10 ** 6))
 def test_vectors(name, D, n, seed):
     build, size = VECTORS[name]
-    assert_holds(shaken(build(D), seed), inputs((n, D), size, seed), tolerance=1e-3 if name == "ContinuousFlow" else 1e-8)
+    assert_holds(shaken(build(D), seed), inputs((n, D), size, seed),
+                 tolerance=1e-3 if name == "ContinuousFlow" else 1e-8)
 
 
 @settings(max_examples=12)

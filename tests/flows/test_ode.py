@@ -64,7 +64,7 @@ def test_steps_adapt_and_are_counted():
     exact = 1 - math.exp(-2.0 - 200 * 0.05 * math.sqrt(math.pi))
     assert abs(y.item() - exact) < 1e-5
     assert evaluations == len(times) == 2 + 6 * (accepted + rejected) and rejected > 0
-    assert np.mean(np.abs(np.array(times) - 1.0) < 0.15) > 0.5                                   # of the interval it is 15 %
+    assert np.mean(np.abs(np.array(times) - 1.0) < 0.15) > 0.5                              # of the interval it is 15 %
     assert FixedSteps(5).solve(f, t([0.0]), 0.0, 2.0)[1:] == (20, 5, 0)
 
 

@@ -122,7 +122,8 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match=r"Planar\(2\).*: its parameters are not invertible: w = \[0.0, 0.0\] has no "
                                          "direction"), mg.no_grad():            # or a GPU would not be waited for
         planar([1.0, 0.0], [0.0, 0.0], 0.0)(t(np.zeros((1, 2))))
-    with pytest.raises(ValueError, match=r"Radial\(2\).*: its parameters are not invertible: a log-scale of -2000"), mg.no_grad():
+    with pytest.raises(ValueError, match=r"Radial\(2\).*: its parameters are not invertible: a log-scale of "
+                                         "-2000"), mg.no_grad():
         radial([0.0, 0.0], -2000.0, 0.0)(t(np.zeros((1, 2))))
     for kind in KINDS.values():
         with pytest.raises(ValueError, match=f"{kind.__name__}: wants at least one feature, got 0"):

@@ -67,8 +67,9 @@ def test_a_graph_made_before_a_change_of_masks_refuses():
 # ---- the network -----------------------------------------------------------------------------------------------------
 NETWORKS = {
     "no hidden layer": dict(hidden=()), "one": dict(hidden=(8,)), "fewer units than inputs": dict(hidden=(3, 3)),
-    "three": dict(hidden=(8, 9, 8)), "direct": dict(hidden=(8,), direct=True), "two numbers": dict(hidden=(8,), outputs=2),
-    "drawn": dict(hidden=(40, 40), masks=5), "an order": dict(hidden=(8,), order=[3, 1, 5, 0, 4, 2]),
+    "three": dict(hidden=(8, 9, 8)), "direct": dict(hidden=(8,), direct=True),
+    "two numbers": dict(hidden=(8,), outputs=2), "drawn": dict(hidden=(40, 40), masks=5),
+    "an order": dict(hidden=(8,), order=[3, 1, 5, 0, 4, 2]),
     "drawn, several orders": dict(hidden=(40, 40), masks=3, order=[[3, 1, 5, 0, 4, 2], [5, 4, 3, 2, 1, 0], range(6)]),
 }
 
@@ -200,9 +201,11 @@ def test_masks_that_break_causality_are_told():
 
 
 @pytest.mark.parametrize("call, words", [
-    (lambda: nn.MaskedLinear(3, 2, np.ones((2, 3)), rng=0), r"zeros and ones and of shape \(3, 2\), got shape \(2, 3\)"),
+    (lambda: nn.MaskedLinear(3, 2, np.ones((2, 3)), rng=0),
+     r"zeros and ones and of shape \(3, 2\), got shape \(2, 3\)"),
     (lambda: nn.MaskedLinear(3, 2, np.full((3, 2), 0.5), rng=0), "zeros and ones"),
-    (lambda: nn.MaskedMLP(3, (0,), rng=0), r"at least one feature, output, mask and unit, got features=3, hidden=\(0,\)"),
+    (lambda: nn.MaskedMLP(3, (0,), rng=0),
+     r"at least one feature, output, mask and unit, got features=3, hidden=\(0,\)"),
     (lambda: nn.MaskedMLP(3, (4,), order=[0, 2, 2], rng=0), "an order must be a permutation of 0 … 2"),
     (lambda: nn.MaskedMLP(3, (4,), order=[0, 1], rng=0), r"permutation of 0 … 2, .* got shape \(2,\)"),
     (lambda: nn.MaskedMLP(3, (4,), masks=2, rng=0).use(2), "has 2 sets of masks, numbered from 0; got 2"),

@@ -33,8 +33,9 @@ def covered(mask, parts):
 
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from(["random", "below", "above", "none"]), st.integers(0, 99))
 def test_strips_cover_the_mask_once_and_all_columns(rows, columns, kind, seed):
-    mask = {"random": np.random.default_rng(seed).random((rows, columns)) < 0.3, "none": np.zeros((rows, columns), bool),
-            "below": staircase(rows, columns), "above": staircase(rows, columns, False)}[kind]
+    mask = {"random": np.random.default_rng(seed).random((rows, columns)) < 0.3,
+            "none": np.zeros((rows, columns), bool), "below": staircase(rows, columns),
+            "above": staircase(rows, columns, False)}[kind]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "NARROWEST", 1)
         for m, parts in zip((mask, mask.T), strips(mask)):

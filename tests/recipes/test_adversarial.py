@@ -24,7 +24,8 @@ def test_it_is_the_dcgan_of_width_64():
 
 def test_it_trains_validates_by_fid_and_measures_digits(tmp_path):
     recipe = small()
-    trainer = recipe.trainer(tmp_path / "run", progress=False, validate=lambda model: validate_digits(model, samples=100))
+    trainer = recipe.trainer(tmp_path / "run", progress=False,
+                             validate=lambda model: validate_digits(model, samples=100))
     last = trainer.run(2)
     assert np.isfinite(last["validation/digit_fid"]) and "generator/loss" in last
     run = recipes.open_run(tmp_path / "run")

@@ -27,4 +27,5 @@ def test_a_few_steps_lower_the_loss_and_the_likelihood_is_reported(recipe):
     found = small.evaluate(trainer.model.eval())
     x = np.stack([image for image in bits("test", None)["x"]]).astype(np.float32) / 255
     assert set(found) == {"test_nll"} and found["test_nll"]["unit"] == "nats"
-    np.testing.assert_allclose(found["test_nll"]["value"], -trainer.model.log_prob(mg.tensor(x)).numpy().mean(), rtol=1e-5)
+    np.testing.assert_allclose(found["test_nll"]["value"], -trainer.model.log_prob(mg.tensor(x)).numpy().mean(),
+                               rtol=1e-5)

@@ -55,7 +55,8 @@ def test_points_are_drawn_once_and_differ_between_the_splits():
 
 @pytest.mark.parametrize("name", MNIST)
 def test_mnist_with_the_networks_of_mafs_authors(name):
-    """Two hidden layers of 1,024, five layers, batches of 100, α = 1e-6, dequantised afresh each time; Adam up to 5e-4."""
+    """Two hidden layers of 1,024, five layers, batches of 100, α = 1e-6, dequantised afresh each time; Adam up to
+    5e-4."""
     recipe = recipes.get(name)
     model = recipe.build(mg.random.default_rng(0))
     assert model.logit.alpha == 1e-6 and recipe.batch_size == 100

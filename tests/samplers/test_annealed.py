@@ -101,5 +101,6 @@ def test_bad_schedules(betas):
 
 def test_a_start_without_support():
     with pytest.raises(ValueError, match=r"annealed: \d+ of 20 weights are not finite"):
-        annealed(Uniform(mg.full(1, 0.5), 1.0, 1).log_prob, Uniform(mg.zeros(1), 1.0, 1), lambda f: HMC(f), [0, 1], 20, rng=0)
+        annealed(Uniform(mg.full(1, 0.5), 1.0, 1).log_prob, Uniform(mg.zeros(1), 1.0, 1), lambda f: HMC(f),
+                 [0, 1], 20, rng=0)
     assert math.isfinite(LOG_Z)

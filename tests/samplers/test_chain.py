@@ -19,7 +19,8 @@ def start(N=20, seed=0):
 
 @pytest.mark.parametrize("make", [RandomWalk, MALA, HMC])
 def test_warm_up_tunes_the_acceptance(make):
-    """From 5, with which hardly a step is accepted. Near the limit of stability HMC's acceptance is a steep function."""
+    """From 5, with which hardly a step is accepted. Near the limit of stability HMC's acceptance is a steep
+    function."""
     kernel = make(log_prob, 5.0)
     chains = run(kernel, start(), 200, rng=0, warmup=300)
     assert abs(chains.acceptance - kernel.optimum) < 0.2 and chains.step_size == kernel.step_size != 5.0
@@ -77,7 +78,8 @@ def test_a_start_outside_the_support():
     def half(x):
         return mg.where(x[:, 0] > 0, 0.0, -np.inf)
 
-    with pytest.raises(ValueError, match="RandomWalk cannot start where log_prob is not finite, as it is for 2 of 3 chains"):
+    with pytest.raises(ValueError, match="RandomWalk cannot start where log_prob is not finite, as it is for 2 of 3 "
+                                         "chains"):
         run(RandomWalk(half), mg.tensor([[1.0], [-1.0], [-2.0]]), 5, rng=0)
 
 

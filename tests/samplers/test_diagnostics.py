@@ -49,7 +49,8 @@ def test_chains_that_do_not_move():
 
 @pytest.mark.parametrize("f", [autocorrelation, effective_sample_size, r_hat])
 def test_bad_draws(f):
-    with pytest.raises(ValueError, match=rf"{f.__name__}: wants draws \(n, N, \*event\) with n ≥ 4 of N chains, got shape"):
+    with pytest.raises(ValueError, match=rf"{f.__name__}: wants draws \(n, N, \*event\) with n ≥ 4 of N chains, "
+                                         "got shape"):
         f(np.zeros(10))
     with pytest.raises(ValueError, match=rf"{f.__name__}: 1 of the draws \(5, 2\) are not finite; the chains diverged"):
         f(np.array([[0, 1.0]] * 4 + [[np.nan, 1]]))

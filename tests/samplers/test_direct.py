@@ -47,12 +47,14 @@ def test_a_bound_that_is_exceeded_is_located():
 
 def test_a_hopeless_rejection_gives_up():
     p, q = Normal(mg.zeros(1), -3.0), Uniform(mg.full(1, -50.0), 50.0, 1)
-    with pytest.raises(RuntimeError, match=r"rejection: kept \d+ of \d+ proposals, and 100 are wanted; M = 1\.81e\+03 is too"):
+    with pytest.raises(RuntimeError, match=r"rejection: kept \d+ of \d+ proposals, and 100 are wanted; M = "
+                                           r"1\.81e\+03 is too"):
         rejection(p.log_prob, q, 7.5, 100, rng=0, most=20_000)
 
 
 def test_rejection_without_support_says_so():
-    with pytest.raises(RuntimeError, match=r"rejection: kept none of \d+ proposals; the proposal has no support where p has"):
+    with pytest.raises(RuntimeError, match=r"rejection: kept none of \d+ proposals; the proposal has no support where "
+                                           "p has"):
         rejection(Uniform(5.0, 6.0).log_prob, Uniform(0.0, 1.0), 0.5, 10, rng=0, most=2000)
 
 

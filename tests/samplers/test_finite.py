@@ -61,7 +61,8 @@ def test_paths_have_the_probabilities():
 
 def test_a_periodic_chain_has_no_limit():
     for ask in (lambda: CYCLE.limit, CYCLE.mixing_time):
-        with pytest.raises(ValueError, match="limit: the chain has period 4, so P.t goes round for ever and has no limit"):
+        with pytest.raises(ValueError, match="limit: the chain has period 4, so P.t goes round for ever and has no "
+                                             "limit"):
             ask()
     np.testing.assert_allclose(CYCLE.stationary, 0.25)                            # its averages over time do
 

@@ -7,7 +7,8 @@ import pytest
 import minigen as mg
 from minigen import check
 from minigen.distributions import Mixture, MultivariateNormal, Normal
-from minigen.samplers import HMC, MALA, ULA, Gibbs, MetropolisHastings, Mixed, RandomWalk, flip_one, metropolis_chain, run
+from minigen.samplers import (HMC, MALA, ULA, Gibbs, MetropolisHastings, Mixed, RandomWalk, flip_one, metropolis_chain,
+                              run)
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -32,7 +33,8 @@ def gibbs(scan):
             return mg.stack([new, x[:, 1]] if i == 0 else [x[:, 0], new], axis=1)
         return step
     mean = (1.0, -2.0)
-    return Gibbs([redraw(0, 1, 0.8 / 1.5, math.sqrt(1 - 0.64 / 1.5), mean), redraw(1, 0, 0.8, math.sqrt(1.5 - 0.64), mean)], scan)
+    return Gibbs([redraw(0, 1, 0.8 / 1.5, math.sqrt(1 - 0.64 / 1.5), mean),
+                  redraw(1, 0, 0.8, math.sqrt(1.5 - 0.64), mean)], scan)
 
 
 def drift(x, rng):
@@ -64,7 +66,8 @@ def test_the_target_is_stationary(name):
 
 @pytest.mark.parametrize("name", ["MALA", "HMC"])
 def test_long_chains_pass_a_two_sample_test(name, backend):
-    """2,000 chains from one corner after 150 steps, against fresh draws: three Kolmogorov–Smirnov tests at level 1e-4."""
+    """2,000 chains from one corner after 150 steps, against fresh draws: three Kolmogorov–Smirnov tests at level
+    1e-4."""
     if backend != "numpy":
         pytest.skip("compared once")
     from scipy import stats

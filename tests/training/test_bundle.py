@@ -7,7 +7,8 @@ from minigen.training import SGD, Adam, AdamW, RMSprop, bundle
 
 SHAPES = [(3, 4), (4,), (), (200, 100), (7, 1, 2)]
 MAKERS = {
-    "SGD": lambda p: SGD(p, lr=0.1), "Nesterov": lambda p: SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "SGD": lambda p: SGD(p, lr=0.1),
+    "Nesterov": lambda p: SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
     "RMSprop": lambda p: RMSprop(p, lr=0.01), "Adam": lambda p: Adam(p, lr=0.01), "AdamW": lambda p: AdamW(p, lr=0.01)}
 
 

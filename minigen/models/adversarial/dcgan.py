@@ -1,7 +1,7 @@
 r"""GANs on images: the convolutional networks of DCGAN, for every GAN of this folder.
 
-A. Radford, L. Metz and S. Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
-Networks", 2015, arXiv:1511.06434.
+A. Radford, L. Metz and S. Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative
+Adversarial Networks", 2015, arXiv:1511.06434.
 
 **Sizes.** A 4 × 4 convolution of stride 2 with one pixel of padding halves an image, and its adjoint, the transposed
 convolution, doubles it:
@@ -14,8 +14,8 @@ all alike; a 3 × 3 or 5 × 5 kernel would weigh neighbouring pixels by differen
 **Networks.** No pooling and no hidden layers that connect everything: strides shrink and enlarge, and the networks
 learn how. With F = ``width`` and images of H × W × C, H and W divisible by 4,
 
-    G:  z (K) → linear → H/4 × W/4 × 2F → norm, ReLU → convT → H/2 × W/2 × F → norm, ReLU → convT → H × W × C → tanh  (2)
-    D:  x → conv → H/2 × W/2 × F → leaky ReLU → conv → H/4 × W/4 × 2F → norm, leaky ReLU → linear → a(x)              (3)
+    G:  z (K) → linear → H/4 × W/4 × 2F → norm, ReLU → convT → H/2 × W/2 × F → norm, ReLU → convT → H × W × C → tanh (2)
+    D:  x → conv → H/2 × W/2 × F → leaky ReLU → conv → H/4 × W/4 × 2F → norm, leaky ReLU → linear → a(x)             (3)
 
 Batch norm stands everywhere but at the output of G and the input of D, leaky ReLU has slope 0.2, weights start from
 N(0, 0.02²). The paper trains both players by Adam with lr = 2e-4 and β₁ = 0.5.
@@ -28,7 +28,8 @@ it. Inside it is in [−1, 1], centred as tanh is:
 So a gradient by x, in a penalty, is by pixels in [0, 1]: twice as long as by pixels in [−1, 1].
 
 **Batch norm in training.** Data and fakes go through D as two batches, each normalised by its own statistics. In
-evaluation G uses running statistics, so that a sample depends on its own z alone: call ``model.eval()`` before sampling.
+evaluation G uses running statistics, so that a sample depends on its own z alone: call ``model.eval()`` before
+sampling.
 
 **Between two latents.** Noise z ~ N(0, I) in K dimensions has a length near √K, always; the middle of a straight line
 between two has √(K/2), where G has hardly ever been. So go along the arc (K. Shoemake, 1985; T. White, "Sampling

@@ -73,8 +73,8 @@ class WGANGP(GAN):
         super().__init__(event_shape, latents, hidden, "wasserstein", penalty=GradientPenalty(penalty_weight),
                          discriminator_steps=discriminator_steps, **networks)
         if any(isinstance(module, nn.BatchNorm) for module in self.discriminator.modules()):
-            raise ValueError("WGANGP: the critic has batch norm, which makes its value at an example depend on the whole "
-                             "batch, while the penalty is on the gradient at each; use norm='layer', or none")
+            raise ValueError("WGANGP: the critic has batch norm, which makes its value at an example depend on the "
+                             "whole batch, while the penalty is on the gradient at each; use norm='layer', or none")
 
 
 def wasserstein_normal(mean_p, std_p, mean_q, std_q):

@@ -57,7 +57,8 @@ class AR(GenerativeModel):
         forecast = model.forecast(y, steps=20)                  # forecast.mean, forecast.interval(0.95)
 
     Args:
-        order: p ≥ 1. length: T ≥ p of what `sample` draws. phi, c, std: where to start; default: white noise of variance 1.
+        order: p ≥ 1. length: T ≥ p of what `sample` draws.
+        phi, c, std: where to start; default: white noise of variance 1.
 
     Attributes:
         phi: (p,), c: (), log_std: (), log σ. Parameters, float64 if phi is.
@@ -105,7 +106,7 @@ class AR(GenerativeModel):
     def roots(self):
         """Roots z of the characteristic polynomial, complex (p,), the largest first."""
         z = np.roots(np.concatenate([[1.0], -self.phi.numpy().astype(np.float64)]))
-        z = np.concatenate([z, np.zeros(self.order - len(z))])                                 # a trailing φ of 0: root 0
+        z = np.concatenate([z, np.zeros(self.order - len(z))])                               # a trailing φ of 0: root 0
         return z[np.argsort(-np.abs(z))]
 
     def is_stationary(self):

@@ -132,7 +132,7 @@ class Autoregressive(GenerativeModel):
         Raises ValueError if the given entries are not the first of the order, for then no pass yields p(rest | given).
         """
         with mg.no_grad():
-            flat = mg.tensor(self._flat(x, first := self._prefix(known)))                 # a copy, filled entry by entry
+            flat = mg.tensor(self._flat(x, first := self._prefix(known)))                # a copy, filled entry by entry
             if eps is None:
                 if rng is None:
                     raise ValueError(f"{type(self).__name__}: needs an rng to draw with, or the noise as eps=")
@@ -181,7 +181,7 @@ class Autoregressive(GenerativeModel):
         given = np.zeros(self.features, dtype=bool)
         given[self.order[:known]] = True
         with mg.use(flat.backend.name):
-            flat = mg.where(mg.tensor(given), flat, 0)                            # what is unknown may be anything, even NaN
+            flat = mg.where(mg.tensor(given), flat, 0)                       # what is unknown may be anything, even NaN
         self._check_values(flat)
         return flat
 

@@ -50,8 +50,8 @@ class Boltzmann:
         self.energies = np.asarray(energies.numpy() if isinstance(energies, Tensor) else energies, dtype=np.float64)
         self.temperature = float(temperature)
         if not self.temperature > 0:
-            raise ValueError(f"Boltzmann: wants a temperature > 0, got {temperature}; as it tends to 0, all probability "
-                             "goes to the states of lowest energy")
+            raise ValueError(f"Boltzmann: wants a temperature > 0, got {temperature}; as it tends to 0, all "
+                             "probability goes to the states of lowest energy")
         if self.energies.ndim != 1 or not np.isfinite(self.energies).any() or not (self.energies > -np.inf).all():
             raise ValueError("Boltzmann: wants energies (K,), finite or +∞ and not all of them ∞, got shape "
                              f"{self.energies.shape} with {np.isfinite(self.energies).sum()} finite")

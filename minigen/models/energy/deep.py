@@ -81,10 +81,12 @@ class DeepEBM(GenerativeModel):
     def energy(self, x):
         """E(x) in nats, (N,). Eq. (1)."""
         if x.shape[1:] != self.event_shape:
-            raise ValueError(f"DeepEBM: wants examples (N, {', '.join(map(str, self.event_shape))}), got shape {x.shape}")
+            raise ValueError(f"DeepEBM: wants examples (N, {', '.join(map(str, self.event_shape))}), "
+                             f"got shape {x.shape}")
         E = self.net(x)
         if E.size != len(x):
-            raise ValueError(f"DeepEBM: the network must return one energy for each of {len(x)} examples, got {E.shape}")
+            raise ValueError(f"DeepEBM: the network must return one energy for each of {len(x)} examples, "
+                             f"got {E.shape}")
         return mg.reshape(E, (len(x),))
 
     # ---- sampling ------------------------------------------------------------------------------------------------

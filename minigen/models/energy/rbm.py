@@ -173,8 +173,8 @@ class RBM(GenerativeModel):
         large."""
         D, H = self.weight.shape
         if min(D, H) > MOST_STATES:
-            raise ValueError(f"log_Z: {D} visible and {H} hidden units are too many to sum over (one layer must have at "
-                             f"most {MOST_STATES}); estimate it with ais()")
+            raise ValueError(f"log_Z: {D} visible and {H} hidden units are too many to sum over (one layer must have "
+                             f"at most {MOST_STATES}); estimate it with ais()")
         if H <= D:
             h = _all_states(H, self.weight.dtype)
             return mg.logsumexp(mg.matmul(h, self.hidden_bias) + self._sum_over_visible(mg.matmul(h, self.weight.T)))
@@ -236,8 +236,8 @@ class RBM(GenerativeModel):
         """(N, *event) or (N, D) → (N, D)."""
         D = math.prod(self.event_shape)
         if x.shape[1:] not in (self.event_shape, (D,)):
-            raise ValueError(f"{type(self).__name__}: wants visible units (N, {', '.join(map(str, self.event_shape))}), "
-                             f"got shape {x.shape}")
+            raise ValueError(f"{type(self).__name__}: wants visible units "
+                             f"(N, {', '.join(map(str, self.event_shape))}), got shape {x.shape}")
         return mg.reshape(x, (len(x), D))
 
 

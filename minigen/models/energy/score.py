@@ -44,7 +44,8 @@ class ScoreModel(GenerativeModel):
 
     def __init__(self, net, event_shape, method="denoising", noise=0.1, step_size=0.1, steps=500):
         if method not in METHODS or not noise > 0:
-            raise ValueError(f"ScoreModel: wants a method out of {', '.join(METHODS)} and noise > 0, got {method!r} and {noise}")
+            raise ValueError(f"ScoreModel: wants a method out of {', '.join(METHODS)} and noise > 0, "
+                             f"got {method!r} and {noise}")
         self.net, self.event_shape, self.method = net, tuple(event_shape), method
         self.noise, self.step_size, self.steps = noise, step_size, steps
 

@@ -10,5 +10,5 @@ from minigen.models.latent.vae import VAE
 from minigen.models.latent.variational import FullRank, MeanField, VariationalInference
 
 __all__ = ["AdversarialAutoencoder", "Autoencoder", "BernoulliMixture", "BetaVAE", "ConditionalVAE",
-           "DenoisingAutoencoder", "FactorAnalysis", "FullRank", "GaussianMixtureModel", "MeanField", "ProbabilisticPCA",
-           "VAE", "VariationalInference"]
+           "DenoisingAutoencoder", "FactorAnalysis", "FullRank", "GaussianMixtureModel", "MeanField",
+           "ProbabilisticPCA", "VAE", "VariationalInference"]

@@ -81,7 +81,8 @@ class AdversarialAutoencoder(Autoencoder):
     def _prior(self, n, rng):
         z = self.draw_prior(n, rng)
         if z.shape != (n, self.latents):
-            raise ValueError(f"AdversarialAutoencoder: prior(n, rng) must return ({n}, {self.latents}) draws, got {z.shape}")
+            raise ValueError(f"AdversarialAutoencoder: prior(n, rng) must return ({n}, {self.latents}) draws, "
+                             f"got {z.shape}")
         return z
 
 

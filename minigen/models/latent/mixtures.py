@@ -154,8 +154,8 @@ class GaussianMixtureModel(_MixtureModel):
         x, rng = self._rows(x), as_generator(rng)
         self._expect(x)
         if len(x) < len(self.mean) or not mg.any(x != x[0]):
-            raise ValueError(f"GaussianMixtureModel.spread: {len(self.mean)} components want as many points, not all the "
-                             f"same, got {len(x)}")
+            raise ValueError(f"GaussianMixtureModel.spread: {len(self.mean)} components want as many points, not all "
+                             f"the same, got {len(x)}")
         with mg.no_grad():
             chosen = [int(rng.integers(len(x)).item())]
             nearest = mg.sum((x - x[chosen[0]]) ** 2, axis=1)
@@ -219,8 +219,8 @@ class BernoulliMixture(_MixtureModel):
     def _expect(self, x):
         super()._expect(x)
         if mg.any(x < 0) or mg.any(x > 1):
-            raise ValueError(f"BernoulliMixture: wants bits, or numbers from 0 to 1, got some from {x.min().item():g} to "
-                             f"{x.max().item():g}; binarise the images first (minigen.data.binarise)")
+            raise ValueError(f"BernoulliMixture: wants bits, or numbers from 0 to 1, got some from {x.min().item():g} "
+                             f"to {x.max().item():g}; binarise the images first (minigen.data.binarise)")
 
     def prototypes(self):
         """μ_k, (K, *event)."""

@@ -122,7 +122,8 @@ def test_yule_walker_turns_the_model_s_autocovariances_back_into_the_model():
 @pytest.mark.parametrize("p", CASES)
 def test_fits_recover_phi(p):
     """4,000 values: φ̂ − φ is about normal with covariance σ² Γ⁻¹ / T (Box and Jenkins), so its squared length in that
-    metric is χ² with p degrees of freedom. False alarm 1e-6 for each fit; the bias of Yule–Walker is below 0.1 of it."""
+    metric is χ² with p degrees of freedom. False alarm 1e-6 for each fit; the bias of Yule–Walker is below 0.1 of
+    it."""
     T = 4000
     truth = model_of(p, length=T)
     y = truth.sample(1, rng=mg.random.default_rng(p)).numpy()[0]

@@ -29,7 +29,8 @@ def test_the_paper_s_figure_of_three_inputs():
 
 @pytest.mark.parametrize("hidden, masks", [((5,), 1), ((4, 6), 1), ((5, 5), 4), ((), 2)])
 def test_the_jacobian_is_what_the_masks_say(hidden, masks):
-    """With few units some allowed pairs are not connected. The Jacobian agrees with the number of paths, pair by pair."""
+    """With few units some allowed pairs are not connected. The Jacobian agrees with the number of paths, pair by
+    pair."""
     model = MADE(6, hidden, order="random", masks=masks, activation=mg.tanh, rng=3).astype("float64")
     x = np.random.default_rng(0).standard_normal((3, 6))
     for k in range(masks):
@@ -47,7 +48,7 @@ def test_the_mixture_is_the_mean_of_its_members():
     model.use(2)
     np.testing.assert_allclose(model.log_prob(x).numpy(), logsumexp(members, axis=0) - np.log(4), rtol=1e-12)
     assert int(model.net.active) == 2
-    assert -model.log_prob(x).numpy().mean() <= -members.mean()                                # Jensen, Eqs. (2) and (3)
+    assert -model.log_prob(x).numpy().mean() <= -members.mean()                               # Jensen, Eqs. (2) and (3)
 
 
 def test_training_visits_every_set():

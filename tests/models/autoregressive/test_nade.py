@@ -28,8 +28,8 @@ def naive_logits(model, x):
     return logits
 
 
-@given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 10), st.integers(0, 4), st.sampled_from([0.0, 0.3, 0.9, 1.0]),
-       st.randoms())
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 10), st.integers(0, 4),
+       st.sampled_from([0.0, 0.3, 0.9, 1.0]), st.randoms())
 def test_the_recurrence_equals_the_naive_sums(D, H, block, N, ones, random):
     rng = np.random.default_rng(random.randrange(1000))
     model = random_nade(D, H, rng.permutation(D), block)

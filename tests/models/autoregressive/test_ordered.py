@@ -117,7 +117,8 @@ def test_the_prior_adds_half_lambda_times_the_squared_weights_and_leaves_the_bia
     for model.l2 in (0.0, 0.3):
         terms.append(model.objectives()[0].loss({"x": x}, mg.random.default_rng(0)))
         gradients.append(mg.grad(terms[-1]["loss"], parameters))
-    weights = {id(layer.weight): layer.mask.numpy() for layer in model.modules() if isinstance(layer, mg.nn.MaskedLinear)}
+    weights = {id(layer.weight): layer.mask.numpy() for layer in model.modules()
+               if isinstance(layer, mg.nn.MaskedLinear)}
     weights = [p.numpy() * weights.get(id(p), p.ndim > 1) for p in parameters]                 # what is connected
     squares = sum((w ** 2).sum() for w in weights)
     np.testing.assert_allclose(float(terms[1]["loss"]), float(terms[0]["loss"]) + 0.15 * squares, rtol=1e-12)

@@ -61,7 +61,8 @@ def test_draws_have_the_probabilities():
     (lambda: Boltzmann([math.inf]), r"got shape \(1,\) with 0 finite"),
     (lambda: Boltzmann([math.nan, 0]), "finite or"),
     (lambda: Boltzmann([[1.0]]), r"wants energies \(K,\)"),
-    (lambda: Boltzmann([0.0, 1.0]).free_energy_of([0.5, 0.6]), "2 probabilities that sum to 1, got shape .* with sum 1.1"),
+    (lambda: Boltzmann([0.0, 1.0]).free_energy_of([0.5, 0.6]),
+     "2 probabilities that sum to 1, got shape .* with sum 1.1"),
     (lambda: MaxwellSpeed(4, 0), "wants a mass and a temperature > 0, got 4 u and 0 K"),
 ])
 def test_bad_input(call, message):

@@ -77,5 +77,6 @@ def test_other_margins_and_offenders():
 
 @pytest.mark.parametrize("E, labels", [((3,), (3,)), ((3, 1), (3,)), ((3, 2), (2,))])
 def test_bad_shapes(E, labels):
-    with pytest.raises(ValueError, match=r"EnergyLoss: wants energies \(N, K\) with K ≥ 2 answers and labels \(N,\), got"):
+    with pytest.raises(ValueError, match=r"EnergyLoss: wants energies \(N, K\) with K ≥ 2 answers and labels \(N,\), "
+                                         "got"):
         LOSSES["log"](mg.zeros(E), mg.zeros(labels, dtype="int64"))

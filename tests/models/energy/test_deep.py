@@ -37,11 +37,13 @@ def test_the_loss_and_its_gradient_by_hand():
     x = mg.random.default_rng(0).standard_normal((8, 2))
     data, model_E = bowl(x).numpy(), bowl(model.replay).numpy()
     terms = model.terms(x, rng=1)
-    np.testing.assert_allclose(terms["loss"].item(), data.mean() - model_E.mean() + 0.1 * ((data ** 2).mean() + (model_E ** 2).mean()),
+    np.testing.assert_allclose(terms["loss"].item(),
+                               data.mean() - model_E.mean() + 0.1 * ((data ** 2).mean() + (model_E ** 2).mean()),
                                rtol=1e-5)
     terms["loss"].backward()
     np.testing.assert_allclose(model.net.log_kappa.grad.item(),
-                               data.mean() - model_E.mean() + 0.2 * ((data ** 2).mean() + (model_E ** 2).mean()), rtol=1e-4)
+                               data.mean() - model_E.mean() + 0.2 * ((data ** 2).mean() + (model_E ** 2).mean()),
+                               rtol=1e-4)
 
 
 def test_langevin_samples_the_model():
@@ -76,7 +78,8 @@ def test_fresh_chains_start_at_noise():
 
 
 def test_bounds_hold():
-    model = DeepEBM(nn.Sequential(lambda x: -10 * mg.sum(x, axis=1)), (2,), steps=5, step_size=1.0, replay=10, clip=None)
+    model = DeepEBM(nn.Sequential(lambda x: -10 * mg.sum(x, axis=1)), (2,), steps=5, step_size=1.0, replay=10,
+                    clip=None)
     assert model.from_noise(5, 5, rng=0).numpy().max() == 1.0
 
 
@@ -120,5 +123,6 @@ def test_bad_input(call, message):
 
 @pytest.mark.filterwarnings("ignore")
 def test_chains_that_diverge_are_reported():
-    with pytest.raises(FloatingPointError, match=r"\d+ entries of the Langevin chains are not finite after 3000 steps of size 9"):
+    with pytest.raises(FloatingPointError, match=r"\d+ entries of the Langevin chains are not finite after 3000 "
+                                                 "steps of size 9"):
         plane(Bowl(), step_size=9.0).from_noise(2, 3000, rng=0)

@@ -58,7 +58,8 @@ def test_log_Z_and_the_parameters_are_recovered(ratio, backend):
 
 
 def test_the_optimum_is_the_density_itself():
-    """At E = −log p_data − log Z and c = log Z the gradient vanishes in expectation: 40,000 draws, 5 standard errors."""
+    """At E = −log p_data − log Z and c = log Z the gradient vanishes in expectation: 40,000 draws, 5 standard
+    errors."""
     p = model()
     p.net.load_state_dict({"kappa": np.float32(-2 * math.log(STD)), "m": np.zeros(2, np.float32)})
     with mg.no_grad():

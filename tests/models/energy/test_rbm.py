@@ -82,7 +82,8 @@ def test_the_exact_gradient_is_the_free_energy_expression():
 
 
 def test_cd_tends_to_the_exact_gradient_as_k_grows(backend):
-    """The expected CD-k gradient, computed exactly with the chain's matrix: its error falls with every doubling of k."""
+    """The expected CD-k gradient, computed exactly with the chain's matrix: its error falls with every doubling of
+    k."""
     if backend != "numpy":
         pytest.skip("linear algebra on the host")
     model, data, states = random_rbm(scale=1.0), bars_and_stripes(), bits(9)
@@ -212,7 +213,8 @@ def test_a_gaussian_rbm_is_a_mixture_and_integrates_to_one():
     (lambda: RBM(4, 3, k=0), "RBM: wants k ≥ 1 and units in both layers, got k=0, 4 visible and 3 hidden"),
     (lambda: RBM((2, 2), 3).energy(mg.zeros((5, 3))), r"RBM: wants visible units \(N, 2, 2\), got shape \(5, 3\)"),
     (lambda: RBM(30, 30).log_Z(), "30 visible and 30 hidden units are too many to sum over .*estimate it with ais"),
-    (lambda: RBM(4, 3).ais(5, [0, 1], base=mg.zeros(5), rng=0), r"base wants one bias for each of 4 visible units, got shape \(5,\)"),
+    (lambda: RBM(4, 3).ais(5, [0, 1], base=mg.zeros(5), rng=0),
+     r"base wants one bias for each of 4 visible units, got shape \(5,\)"),
     (lambda: GaussianRBM(3, 30).log_Z(), "30 hidden units are too many"),
     (lambda: RBM(4, 3).sample(2, rng=0, labels=mg.tensor([0, 1])), "this model knows no labels, got 2"),
 ])

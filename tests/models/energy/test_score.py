@@ -37,7 +37,8 @@ def test_slicing_is_exact_on_average():
     sliced = ScoreModel(net, (2,), "sliced")
     values = [sliced.terms(x, rng=0, noise=mg.tensor(np.tile([a, b], (5, 1)).astype(float)))["loss"].item()
               for a in (-1, 1) for b in (-1, 1)]
-    np.testing.assert_allclose(np.mean(values), ScoreModel(net, (2,), "exact").terms(x, rng=0)["loss"].item(), rtol=1e-9)
+    np.testing.assert_allclose(np.mean(values), ScoreModel(net, (2,), "exact").terms(x, rng=0)["loss"].item(),
+                               rtol=1e-9)
 
 
 def test_the_denoising_objective_by_hand():
@@ -98,8 +99,10 @@ def test_langevin_with_the_true_score_samples_the_density():
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda: ScoreModel(mlp(), (2,), "magic"), "wants a method out of exact, sliced, denoising and noise > 0, got 'magic'"),
-    (lambda: ScoreModel(nn.Linear(2, 3, rng=0), (2,)).score(mg.zeros((5, 2))), r"keeps its shape, got \(5, 2\) and \(5, 3\)"),
+    (lambda: ScoreModel(mlp(), (2,), "magic"),
+     "wants a method out of exact, sliced, denoising and noise > 0, got 'magic'"),
+    (lambda: ScoreModel(nn.Linear(2, 3, rng=0), (2,)).score(mg.zeros((5, 2))),
+     r"keeps its shape, got \(5, 2\) and \(5, 3\)"),
 ])
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):

@@ -170,7 +170,7 @@ def test_the_black_and_white_ends_are_inside_the_domain():
      r"as many numbers as the model's events \(15,\), got event_shape=\(4, 4, 1\)"),
     (lambda: ImageFlow(RealNVP(16)), r"wants images \(H, W, C\)"),
     (lambda: ImageFlow(RealNVP(16), (4, 4, 1), alpha=0.5), "Logit: alpha"),
-    (mg.no_grad()(lambda: ImageFlow(RealNVP(16), (4, 4, 1)).log_prob(mg.full((2, 4, 4, 1), 1.2))),     # as in evaluation:
+    (mg.no_grad()(lambda: ImageFlow(RealNVP(16), (4, 4, 1)).log_prob(mg.full((2, 4, 4, 1), 1.2))),   # as in evaluation:
      r"Logit\(alpha=0.05\).*: 1.2"),                              # a training step on a GPU does not wait to look
     (lambda: ImageFlow(RealNVP(16), (4, 4, 1)).log_prob(mg.full((2, 28, 28, 1), 0.5)), "shape"),
     (lambda: ImageFlow(MODELS["Glow"]()).sample(2, rng=0, labels=[1, 2]), "knows no labels"),

@@ -19,7 +19,8 @@ def test_the_losses_by_hand():
     fake = model.discriminate(model.encode(x)).numpy()
     real = model.discriminate(mg.random.default_rng(3).standard_normal((5, 2))).numpy()
     terms = model.discriminator_terms(x, rng=mg.random.default_rng(3))
-    np.testing.assert_allclose(terms["loss"].item(), np.log1p(np.exp(-real)).mean() + np.log1p(np.exp(fake)).mean(), rtol=1e-5)
+    np.testing.assert_allclose(terms["loss"].item(), np.log1p(np.exp(-real)).mean() + np.log1p(np.exp(fake)).mean(),
+                               rtol=1e-5)
     np.testing.assert_allclose(terms["accuracy"].item(), 0.5 * (real > 0).mean() + 0.5 * (fake < 0).mean())
     np.testing.assert_allclose(model.encoder_terms(x)["loss"].item(), np.log1p(np.exp(-fake)).mean(), rtol=1e-5)
 

@@ -73,7 +73,8 @@ def test_full_rank_finds_the_posterior(estimator, backend):
 
 
 def test_mean_field_is_too_narrow(backend):
-    """Its optimum has the inverse of the precision's diagonal as variances: the conditional ones, below the marginal."""
+    """Its optimum has the inverse of the precision's diagonal as variances: the conditional ones, below the
+    marginal."""
     if backend != "numpy":
         pytest.skip("trained once")
     q = fit(MeanField, "reparameterised").family()
@@ -83,8 +84,8 @@ def test_mean_field_is_too_narrow(backend):
 
 
 def test_each_example_can_have_a_q_of_its_own(backend):
-    """Four observations at once, z (S, 4, 2): the sum of their bounds is, up to 0.02 nats, what mean field can reach; an
-    encoder that gives all four the same q (the best one) stays below by its amortisation gap."""
+    """Four observations at once, z (S, 4, 2): the sum of their bounds is, up to 0.02 nats, what mean field can reach;
+    an encoder that gives all four the same q (the best one) stays below by its amortisation gap."""
     if backend != "numpy":
         pytest.skip("trained once")
     x = X + np.random.default_rng(0).standard_normal((4, 3))
