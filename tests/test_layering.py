@@ -1,4 +1,4 @@
-"""The floors: a file imports from its own part or from floors below, never upward, never in a circle."""
+"""The floors: a file imports from its own part or from floors below, never upward, never in a circle. And layout."""
 import ast
 import pathlib
 
@@ -173,3 +173,12 @@ def test_a_circle_of_three_is_told_once(tmp_path):
     found = plant(tmp_path, ops__a="from minigen.ops import b", ops__b="from minigen.ops import c",
                   ops__c="from minigen.ops import a", ops___init="from minigen.ops import a, b, c")
     assert found == ["a circle of imports: ops.a → ops.b → ops.c → ops.a"]
+
+
+def test_lines_can_be_read_without_scrolling():
+    """At most 120 characters, in the package and beside it."""
+    top = ROOT.parent
+    files = [path for folder in ("minigen", "tests", "demos") for path in sorted((top / folder).rglob("*.py"))]
+    long = [f"{path.relative_to(top)}:{number}" for path in files
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if len(line) > 120]
+    assert files and not long, f"lines of more than 120 characters: {', '.join(long)}"
