@@ -65,15 +65,10 @@ def backpropagate(roots, cotangents, wanted=None, create_graph=False, retain_gra
             g = pending.pop(node)
             if node in keep:
                 found[node] = g if create_graph or node in ours else g.copy()
-            edges = node.edges
             if needed is not None and node in keep and needed.isdisjoint(node.sources):
                 continue                                  # nothing wanted below it: leave the rest of its graph alone
-            if edges is None:
-                raise RuntimeError(_freed(node))
-            for version, count, j in node.versions:
-                if version[0] != count:
-                    raise RuntimeError(_changed(node, j, version[0] - count))
-            for i, source, derivative, values in edges:
+            _check(node)
+            for i, source, derivative, values in node.edges:
                 if needed is not None and source not in needed:
                     continue
                 if create_graph:
@@ -81,10 +76,8 @@ def backpropagate(roots, cotangents, wanted=None, create_graph=False, retain_gra
                 h = derivative.function(g, *values)                                              # Eq. (1)
                 if not create_graph and isinstance(h, Tensor):        # a vjp that used a Tensor from outside
                     h = h._array.copy()
-                if h.shape != source.shape:
-                    h = _unbroadcast(h, source.shape, node.op)
-                if h.dtype is not source.dtype and h.dtype != source.dtype:
-                    h = h.astype(source.dtype)
+                if h.shape != source.shape or h.dtype is not source.dtype:
+                    h = _like(h, source, node.op)
                 if anomaly:
                     errors.look_for_anomaly(node.op.name + " (its gradient)", h, node)
                 deliver(source, h, not create_graph and h is not g and h.base is None)
@@ -114,6 +107,15 @@ def _between(roots, wanted):
             reached.add(node)
             between.add(node)
     return between
+
+
+def _check(node):
+    """Raise RuntimeError if what a node has saved is gone, or was changed in place since."""
+    if node.edges is None:
+        raise RuntimeError(_freed(node))
+    for version, count, j in node.versions:
+        if version[0] != count:
+            raise RuntimeError(_changed(node, j, version[0] - count))
 
 
 def _freed(node):
@@ -160,6 +162,13 @@ def _continue(value, source, version):
     tensor = Tensor(value, source, source is not None)
     tensor._version = version or tensor._version
     return tensor
+
+
+def _like(h, source, op):
+    """A cotangent with the shape and the dtype of what it belongs to."""
+    if h.shape != source.shape:
+        h = _unbroadcast(h, source.shape, op)
+    return h if h.dtype == source.dtype else h.astype(source.dtype)
 
 
 def _unbroadcast(h, shape, op):
