@@ -20,10 +20,10 @@ from collections.abc import Callable
 import numpy as np
 
 import minigen as mg
-from minigen import data, nn
+from minigen import data
 from minigen.metrics import auroc
 from minigen.models.autoregressive import MADE, GatedPixelCNN
-from minigen.models.energy import RBM, DeepEBM
+from minigen.models.energy import RBM, DeepEBM, conv_energy
 from minigen.models.flow import MAF, ImageFlow, MultiScaleRealNVP, conv_then_dense
 from minigen.models.latent import (VAE, Autoencoder, BernoulliMixture, DenoisingAutoencoder, FactorAnalysis,
                                    GaussianMixtureModel, ProbabilisticPCA)
@@ -132,14 +132,6 @@ def learn_ratio(x, share, seed):
     return DETECTORS["MADE"].learn(x, share, seed), alone
 
 
-def small_energy(seed):
-    """An energy of images of 16 × 16: two convolutions of stride 2 and a linear layer."""
-    rng = mg.random.default_rng(seed)
-    return nn.Sequential(nn.Conv2d(1, 16, 4, stride=2, padding=1, rng=rng), mg.silu,
-                         nn.Conv2d(16, 32, 4, stride=2, padding=1, rng=rng), mg.silu,
-                         lambda h: mg.reshape(h, (len(h), -1)), nn.Linear(512, 1, rng=rng))
-
-
 # ---- scores ----------------------------------------------------------------------------------------------------------
 def minus_log_prob(model, x):
     """−log p(x)."""
@@ -200,8 +192,8 @@ DETECTORS = {
     "MAF, 16 × 16": Detector("−log p", small, by_gradients(lambda seed: ImageFlow(
         MAF(256, layers=3, hidden=(256,), rng=seed), (16, 16, 1)), 600, 2e-3, clip=50.0), minus_log_prob),
     "deep EBM, 16 × 16": Detector("energy", small_grey, by_gradients(lambda seed: DeepEBM(
-        small_energy(seed), (16, 16, 1), steps=20, replay=2000, data_noise=0.02, rng=seed), 250, 1e-3, size=64,
-        betas=(0.0, 0.999)), energy),
+        conv_energy((16, 16, 1), (16, 32), rng=seed), (16, 16, 1), steps=20, replay=2000, data_noise=0.02, rng=seed),
+        250, 1e-3, size=64, betas=(0.0, 0.999)), energy),
 }
 
 

@@ -35,16 +35,19 @@ __all__ = ["DeepEBM", "conv_energy"]
 def conv_energy(event_shape=(28, 28, 1), channels=(32, 64, 64), *, rng=0):
     """A network for images (N, H, W, C) → (N, 1): convolutions 3×3, then 4×4 with stride 2 twice, SiLU, a linear layer.
 
+    Args:
+        channels: of each convolution; with two numbers there is none of 3×3.
+
     Raises ValueError unless H and W are divisible by 4.
     """
     H, W, C = event_shape
     if H % 4 or W % 4:
         raise ValueError(f"conv_energy: two strides of 2 want H and W divisible by 4, got {H} × {W}")
-    rng, (c1, c2, c3) = as_generator(rng), channels
-    return nn.Sequential(nn.Conv2d(C, c1, 3, padding=1, rng=rng), mg.silu,
-                         nn.Conv2d(c1, c2, 4, stride=2, padding=1, rng=rng), mg.silu,
-                         nn.Conv2d(c2, c3, 4, stride=2, padding=1, rng=rng), mg.silu,
-                         lambda h: mg.reshape(h, (len(h), -1)), nn.Linear(H // 4 * (W // 4) * c3, 1, rng=rng))
+    rng, (*same, half, quarter), layers = as_generator(rng), channels, []
+    for width, kernel, stride in (*((c, 3, 1) for c in same), (half, 4, 2), (quarter, 4, 2)):
+        layers += [nn.Conv2d(C, width, kernel, stride=stride, padding=1, rng=rng), mg.silu]
+        C = width
+    return nn.Sequential(*layers, lambda h: mg.reshape(h, (len(h), -1)), nn.Linear(H // 4 * (W // 4) * C, 1, rng=rng))
 
 
 class DeepEBM(GenerativeModel):
