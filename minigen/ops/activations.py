@@ -134,7 +134,10 @@ elu.vjp(lambda g, out, alpha: where(out > 0, g, g * (out + alpha)))
 # ---- smooth ----------------------------------------------------------------------------------------------------------
 @primitive
 def silu(xp, x):
-    """x σ(x), also called swish; f′ = σ (1 + x (1 − σ)) (Elfwing et al., 2017, arXiv:1702.03118)."""
+    """x σ(x), also called swish; f′ = σ (1 + x (1 − σ)) (Elfwing et al., 2017, arXiv:1702.03118).
+
+    Computed by tanh, to a few roundings of |x|: where f itself has all but vanished, far left, no digit of it is sure.
+    """
     return xp.rowwise(_x_sigma, x)
 
 
