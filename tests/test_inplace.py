@@ -139,7 +139,7 @@ VIEWS = {
 }
 
 
-def changed_means_noticed(saved, loss, w, before):
+def assert_a_change_is_noticed(saved, loss, w, before):
     """Where the saved memory was changed, backward raises; elsewhere it may raise, but never give another gradient."""
     if saved.numpy().max() == 100.0:
         with pytest.raises(RuntimeError, match=CHANGED.format(op="multiply")):
@@ -159,7 +159,7 @@ def test_views_share_the_count_of_changes(kind):
     before = y.sum().item()
     loss = (y * w).sum()
     x[:] = 100.0
-    changed_means_noticed(y, loss, w, before)
+    assert_a_change_is_noticed(y, loss, w, before)
 
 
 @both
@@ -173,7 +173,7 @@ def test_a_change_through_a_view_is_counted(kind):
         y[...] = 100.0
     except (ValueError, TypeError, RuntimeError):                         # a read-only view says so
         assert kind in ("broadcast_to", "diagonal")
-    changed_means_noticed(x, loss, w, before)
+    assert_a_change_is_noticed(x, loss, w, before)
 
 
 @both

@@ -18,7 +18,7 @@ def test_sides_that_differ_are_refused(change):
 
 
 def test_sides_that_agree_to_1e_4_pass():
-    sides.agree("vae_mlp", READY, {**READY, "loss": 100.009}, "PyTorch")
+    assert sides.agree("vae_mlp", READY, {**READY, "loss": 100.009}, "PyTorch") is None
 
 
 def test_a_series_takes_its_settings_to_the_worker():

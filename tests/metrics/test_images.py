@@ -117,4 +117,5 @@ def test_bad_input_is_told(real, fake, words):
 
 def test_few_images_warn():
     with pytest.warns(UserWarning, match="40 samples of 64 features"):
-        image_metrics(REAL[:40], FAKE[:40])
+        found = image_metrics(REAL[:40], FAKE[:40])
+    assert list(found) == NAMES

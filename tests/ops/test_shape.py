@@ -15,7 +15,7 @@ def numbered(*shape):
     return np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
 
 
-def same_as_numpy(name, x, *settings, nonlinear=True):
+def assert_as_numpy(name, x, *settings, nonlinear=True):
     """Value, dtype and two derivatives of mg.<name> against np.<name>, in float64, float32 and int64."""
     ours, numpys = getattr(mg, name), getattr(np, name)
     for dtype in ("float64", "float32", "int64"):
@@ -53,7 +53,7 @@ def test_reshape(backend, shape, data):
     if x.size and data.draw(st.booleans()):
         at = data.draw(st.integers(0, len(target) - 1))
         target = target[:at] + (-1,) + target[at + 1:]
-    same_as_numpy("reshape", x, target)
+    assert_as_numpy("reshape", x, target)
 
 
 def test_reshape_and_ravel():
@@ -62,7 +62,7 @@ def test_reshape_and_ravel():
     assert mg.reshape(2.0, (1, 1)).shape == (1, 1) and mg.ravel([[1, 2], [3, 4]]).tolist() == [1, 2, 3, 4]
     np.testing.assert_array_equal(mg.reshape(x.T, 6).numpy(), numbered(2, 3).T.ravel())
     for shape in ((), (0, 2), (2, 3)):
-        same_as_numpy("ravel", numbered(*shape))
+        assert_as_numpy("ravel", numbered(*shape))
 
 
 @given(shapes, st.data())
@@ -70,10 +70,10 @@ def test_expand_and_squeeze(backend, shape, data):
     count = data.draw(st.integers(1, 2))
     axes = data.draw(axes_of(len(shape) + count).filter(lambda axes: len(axes) == count))
     axis = axes[0] if count == 1 else axes
-    same_as_numpy("expand_dims", numbered(*shape), axis)
+    assert_as_numpy("expand_dims", numbered(*shape), axis)
     wide = np.expand_dims(numbered(*shape), axis)
-    same_as_numpy("squeeze", wide, axis)
-    same_as_numpy("squeeze", wide)
+    assert_as_numpy("squeeze", wide, axis)
+    assert_as_numpy("squeeze", wide)
 
 
 # ---- the axes in another order ---------------------------------------------------------------------------------------
@@ -81,18 +81,18 @@ def test_expand_and_squeeze(backend, shape, data):
 def test_transpose(backend, shape, data):
     order = data.draw(st.permutations(range(len(shape))))
     axes = tuple(a - len(shape) if data.draw(st.booleans()) else a for a in order)
-    same_as_numpy("transpose", numbered(*shape), axes)
-    same_as_numpy("transpose", numbered(*shape))
+    assert_as_numpy("transpose", numbered(*shape), axes)
+    assert_as_numpy("transpose", numbered(*shape))
 
 
 @given(solid, st.data())
 def test_swapaxes_and_moveaxis(backend, shape, data):
     x, ndim = numbered(*shape), len(shape)
-    same_as_numpy("swapaxes", x, data.draw(axis_of(ndim)), data.draw(axis_of(ndim)))
-    same_as_numpy("moveaxis", x, data.draw(axis_of(ndim)), data.draw(axis_of(ndim)))
+    assert_as_numpy("swapaxes", x, data.draw(axis_of(ndim)), data.draw(axis_of(ndim)))
+    assert_as_numpy("moveaxis", x, data.draw(axis_of(ndim)), data.draw(axis_of(ndim)))
     source = data.draw(axes_of(ndim))
     destination = data.draw(axes_of(ndim).filter(lambda axes: len(axes) >= len(source)))[:len(source)]
-    same_as_numpy("moveaxis", x, source, destination)
+    assert_as_numpy("moveaxis", x, source, destination)
 
 
 # ---- the elements in another order -----------------------------------------------------------------------------------
@@ -100,41 +100,41 @@ def test_swapaxes_and_moveaxis(backend, shape, data):
 def test_flip_and_roll(backend, shape, data):
     x, ndim = numbered(*shape), len(shape)
     axis = data.draw(st.none() | axis_of(ndim) | axes_of(ndim))
-    same_as_numpy("flip", x, axis)
+    assert_as_numpy("flip", x, axis)
     shift = st.integers(-5, 5)
-    same_as_numpy("roll", x, data.draw(st.tuples(*[shift] * len(axis)) if isinstance(axis, tuple) else shift), axis)
+    assert_as_numpy("roll", x, data.draw(st.tuples(*[shift] * len(axis)) if isinstance(axis, tuple) else shift), axis)
 
 
 def test_flip_and_roll_of_nothing_and_of_a_number():
     for shape in ((), (0,), (2, 0)):
-        same_as_numpy("flip", numbered(*shape))
-        same_as_numpy("roll", numbered(*shape), 1)
+        assert_as_numpy("flip", numbered(*shape))
+        assert_as_numpy("roll", numbered(*shape), 1)
 
 
 # ---- copies ----------------------------------------------------------------------------------------------------------
 @given(solid, st.integers(0, 3), st.data())
 def test_repeat(backend, shape, repeats, data):
-    same_as_numpy("repeat", numbered(*shape), repeats, data.draw(st.none() | axis_of(len(shape))))
+    assert_as_numpy("repeat", numbered(*shape), repeats, data.draw(st.none() | axis_of(len(shape))))
 
 
 @given(solid, st.integers(0, 3) | shapes_of([2, 1, 4, 0], [2, 1, 2, 3, 0]))
 def test_tile(backend, shape, reps):
-    same_as_numpy("tile", numbered(*shape), reps)
+    assert_as_numpy("tile", numbered(*shape), reps)
 
 
 def test_repeat_and_tile_of_a_number():
-    same_as_numpy("repeat", numbered(), 3)
-    same_as_numpy("tile", numbered(), (2, 3))
+    assert_as_numpy("repeat", numbered(), 3)
+    assert_as_numpy("tile", numbered(), (2, 3))
 
 
 # ---- matrices --------------------------------------------------------------------------------------------------------
 @given(shapes_of([2, 3, 4], [3, 2, 1, 3, 0]), st.sampled_from([0, 1, -1, 2, -2, 4]), st.data())
 def test_triangles_and_diagonals(backend, shape, k, data):
     x, ndim = numbered(*shape), len(shape)
-    same_as_numpy("triu", x, k)
-    same_as_numpy("tril", x, k)
+    assert_as_numpy("triu", x, k)
+    assert_as_numpy("tril", x, k)
     axes = data.draw(axes_of(ndim).filter(lambda axes: len(axes) >= 2))[:2]
-    same_as_numpy("diagonal", x, k, *axes)
+    assert_as_numpy("diagonal", x, k, *axes)
 
 
 # ---- shared memory ---------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def texts(figure):
     return [text.get_text() for text in figure.axes[0].texts]
 
 
-def check_layout(tensor):
+def assert_layout_keeps_its_promises(tensor):
     items, routes, where, height = layout(tensor)
     edges = {(id(s), id(item)) for item in items for s in g._sources(item)}
     assert {(route[0], route[-1]) for route in routes} == edges and len(routes) == len(edges)
@@ -99,12 +99,12 @@ def test_the_loss_of_a_model():
     loss = -mg.mean(model.elbo(mg.tensor(np.full((4, 6), 0.5, np.float32)), rng=mg.random.default_rng(0)))
     names = texts(draw_graph(loss))
     assert set(parameters) <= set(names)
-    check_layout(loss)
+    assert_layout_keeps_its_promises(loss)
 
 
 # ---- layout ----------------------------------------------------------------------------------------------------------
 def test_the_example_keeps_the_promises():
-    check_layout(example())
+    assert_layout_keeps_its_promises(example())
 
 
 def test_a_leaf_stands_just_left_of_its_first_use():
@@ -135,7 +135,7 @@ def test_arrows_from_one_source_share_their_way():
         y = mg.sin(y) + x
     _, _, where, _ = layout(y)
     assert len(where) == 1 + 20 + 19                                    # leaf, nodes, one waypoint a column between
-    check_layout(y)
+    assert_layout_keeps_its_promises(y)
 
 
 @hypothesis.given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=20))
@@ -143,7 +143,7 @@ def test_any_graph_keeps_the_promises(pairs):
     made = [leaf(), leaf(), leaf()]
     for i, j in pairs:
         made.append(made[i % len(made)] + made[j % len(made)])
-    check_layout(made[-1])
+    assert_layout_keeps_its_promises(made[-1])
 
 
 @hypothesis.given(st.lists(st.floats(-5, 5), min_size=1, max_size=7))
