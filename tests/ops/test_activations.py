@@ -93,6 +93,14 @@ def test_unsigned_integers_do_not_wrap(name):
     np.testing.assert_allclose(f(mg.tensor(x)).numpy(), oracle(x.astype(np.float64)), rtol=1e-6)
 
 
+def test_silu_is_precise_to_a_few_roundings_of_its_argument():
+    x = np.linspace(-90, 90, 100_001, dtype=np.float32)
+    y, slope, _ = derivatives(mg.silu, x)
+    _, exact, exact_slope, _ = CASES["silu"]
+    assert (np.abs(y - exact(x.astype(np.float64))) <= 4 * 2.0 ** -24 * np.maximum(1, np.abs(x))).all()
+    assert (np.abs(slope - exact_slope(x.astype(np.float64))) <= 8 * 2.0 ** -24 * np.maximum(1, np.abs(x))).all()
+
+
 def test_kinks():
     for f, slope in [(mg.relu, 0), (mg.leaky_relu, 0.01), (lambda x: mg.elu(x, 0.5), 0.5), (mg.elu, 1)]:
         y, dy, _ = derivatives(f, np.zeros(1))

@@ -36,13 +36,15 @@ def conv_energy(event_shape=(28, 28, 1), channels=(32, 64, 64), *, rng=0):
     """A network for images (N, H, W, C) → (N, 1): convolutions 3×3, then 4×4 with stride 2 twice, SiLU, a linear layer.
 
     Args:
-        channels: of each convolution; with two numbers there is none of 3×3.
+        channels: of each convolution, the last two being those with stride 2; with two numbers there is none of 3×3.
 
-    Raises ValueError unless H and W are divisible by 4.
+    Raises ValueError unless H and W are divisible by 4, and with fewer than two numbers of channels.
     """
     H, W, C = event_shape
     if H % 4 or W % 4:
         raise ValueError(f"conv_energy: two strides of 2 want H and W divisible by 4, got {H} × {W}")
+    if len(channels) < 2:
+        raise ValueError(f"conv_energy: wants the channels of at least two convolutions, got {channels}")
     rng, (*same, half, quarter), layers = as_generator(rng), channels, []
     for width, kernel, stride in (*((c, 3, 1) for c in same), (half, 4, 2), (quarter, 4, 2)):
         layers += [nn.Conv2d(C, width, kernel, stride=stride, padding=1, rng=rng), mg.silu]

@@ -100,8 +100,11 @@ def test_it_learns_a_density_in_the_plane(backend):
     assert (truth.log_density(x) - log_p).mean() < 0.15
 
 
-def test_images():
-    net = conv_energy((8, 8, 1), (4, 4, 4), rng=0)
+@pytest.mark.parametrize("channels", [(4, 4), (4, 4, 4), (3, 4, 4, 5)])
+def test_images(channels):
+    net = conv_energy((8, 8, 1), channels, rng=0)
+    assert [p.shape for p in net.parameters() if p.ndim == 4] == [
+        (4 - (k < len(channels) - 2),) * 2 + pair for k, pair in enumerate(zip((1, *channels), channels))]
     model = DeepEBM(net, (8, 8, 1), steps=2, replay=10)
     x = mg.random.default_rng(0).random((3, 8, 8, 1))
     terms = model.terms(x, rng=0)
@@ -111,6 +114,7 @@ def test_images():
 
 @pytest.mark.parametrize("call, message", [
     (lambda: conv_energy((10, 12, 1)), "two strides of 2 want H and W divisible by 4, got 10 × 12"),
+    (lambda: conv_energy((8, 8, 1), (4,)), "wants the channels of at least two convolutions"),
     (lambda: plane(Bowl(), steps=0), "wants steps ≥ 1, step_size > 0 and 0 ≤ fresh ≤ 1, got 0"),
     (lambda: plane(Bowl()).energy(mg.zeros((3, 4))), r"wants examples \(N, 2\), got shape \(3, 4\)"),
     (lambda: plane(nn.Linear(2, 2, rng=0)).energy(mg.zeros((3, 2))), "one energy for each of 3 examples, got"),
