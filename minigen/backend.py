@@ -18,7 +18,7 @@ import os
 
 import numpy as np
 
-from minigen import threads
+from minigen import native, threads
 
 
 class BackendError(RuntimeError):
@@ -109,6 +109,10 @@ class Backend:
         """Compile an elementwise function into one kernel where the library can; return it unchanged elsewhere."""
         return function
 
+    def library(self, name, dtype):
+        """The C file ``name`` of `minigen.native`, compiled for numbers of ``dtype``; None where there is none."""
+        return None
+
     def synchronize(self):
         """Wait until all queued work is done (nothing to wait for on a CPU)."""
 
@@ -148,6 +152,9 @@ class NumpyBackend(Backend):
 
         self.spread(work, len(like), like.size)
         return out
+
+    def library(self, name, dtype):
+        return native.library(name, dtype)
 
     def scatter_add(self, target, index, values):
         np.add.at(target, index, values)

@@ -43,11 +43,12 @@ _SKYLAKEX = {"avx512f", "avx512dq", "avx512cd", "avx512bw", "avx512vl"}
 report: dict[str, str] = {}
 
 
-def _off(switch):
+def off(switch):
+    """Whether the user turned a switch off: ``MINIGEN_…=0``."""
     return os.environ.get(switch, "1").lower() in ("0", "off", "no", "false")
 
 
-def _cpu():
+def cpu():
     """Return (vendor, set of flags) of the first CPU that Linux reports, or ("", empty set)."""
     vendor, flags = "", set()
     try:
@@ -65,13 +66,13 @@ def _cpu():
 
 def choose_blas_kernel():
     """(SkylakeX where that is safe and helps, else None; a sentence that says why)."""
-    if _off("MINIGEN_BLAS_KERNEL"):
+    if off("MINIGEN_BLAS_KERNEL"):
         return None, "left alone (MINIGEN_BLAS_KERNEL=0)"
     if "OPENBLAS_CORETYPE" in os.environ:
         return None, f"left alone (you set OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']})"
     if platform.machine() != "x86_64" or not sys.platform.startswith("linux"):
         return None, "left alone (only x86-64 Linux is known to need it)"
-    vendor, flags = _cpu()
+    vendor, flags = cpu()
     if vendor != "AuthenticAMD" or not _SKYLAKEX <= flags:
         return None, "left alone (OpenBLAS chooses well on this CPU)"
     return "SkylakeX", "SkylakeX (AVX-512), set by minigen"
@@ -79,7 +80,7 @@ def choose_blas_kernel():
 
 def let_blas_threads_sleep():
     """(the power of two of cycles after which idle threads sleep, or None; a sentence that says why)."""
-    if _off("MINIGEN_BLAS_IDLE"):
+    if off("MINIGEN_BLAS_IDLE"):
         return None, "left alone (MINIGEN_BLAS_IDLE=0)"
     if "OPENBLAS_THREAD_TIMEOUT" in os.environ:
         return None, f"left alone (you set OPENBLAS_THREAD_TIMEOUT={os.environ['OPENBLAS_THREAD_TIMEOUT']})"
@@ -113,7 +114,7 @@ def restart_blas_threads():
 
 def keep_freed_memory():
     """Raise glibc's mmap and trim thresholds. Return a sentence that says what was done."""
-    if _off("MINIGEN_ALLOCATOR"):
+    if off("MINIGEN_ALLOCATOR"):
         return "left alone (MINIGEN_ALLOCATOR=0)"
     if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
         return "left alone (you set MALLOC_* or GLIBC_TUNABLES)"
@@ -129,7 +130,7 @@ def keep_freed_memory():
 
 def look_for_cycles_less_often():
     """Raise the threshold of Python's youngest generation. Return a sentence that says what was done."""
-    if _off("MINIGEN_GC"):
+    if off("MINIGEN_GC"):
         return "left alone (MINIGEN_GC=0)"
     young, *older = gc.get_threshold()
     if young not in _PYTHONS_OWN:

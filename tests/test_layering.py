@@ -8,7 +8,7 @@ import minigen
 
 ROOT = pathlib.Path(minigen.__file__).parent
 FLOORS = [                                             # lowest first; the parts of a floor do not see each other
-    [{"backend", "levers", "errors", "threads"}],
+    [{"backend", "levers", "errors", "threads", "native", "cache"}],
     [{"tensor", "primitive", "autograd"}],
     [{"ops"}],
     [{"random", "functional", "derivatives"}],

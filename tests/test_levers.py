@@ -26,7 +26,7 @@ REPORT = """
 import importlib.util, sys
 spec = importlib.util.spec_from_file_location("levers", {path!r})       # without the rest of minigen, and without NumPy
 levers = importlib.util.module_from_spec(spec); spec.loader.exec_module(levers)
-levers._cpu = lambda: {cpu!r}
+levers.cpu = lambda: {cpu!r}
 {before}
 levers.apply()
 import os
@@ -187,11 +187,11 @@ print(any("too late" in said for said in minigen.levers.report.values()))
 
 
 def test_the_cpu_is_read_where_linux_tells(monkeypatch):
-    vendor, flags = levers._cpu()
+    vendor, flags = levers.cpu()
     if platform.machine() == "x86_64" and os.path.exists("/proc/cpuinfo"):
         assert vendor and "sse2" in flags
     monkeypatch.setattr("builtins.open", lambda *args, **kw: (_ for _ in ()).throw(OSError))
-    assert levers._cpu() == ("", set())
+    assert levers.cpu() == ("", set())
 
 
 def test_results_do_not_depend_on_the_levers():

@@ -11,11 +11,6 @@ TIMEOUT = 20.0          # seconds a mirror may stay silent before the next one i
 CHUNK = 2 ** 16         # bytes read at a time
 
 
-def cache_folder():
-    """``$XDG_CACHE_HOME/minigen``, by default ``~/.cache/minigen``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minigen"
-
-
 def is_intact(path, sha256):
     """Whether ``path`` is a file with this SHA-256 (hexadecimal)."""
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from minigen import cache
 from minigen.data.dataset import Dataset
-from minigen.data.download import cache_folder, fetch, is_intact
+from minigen.data.download import fetch, is_intact
 from minigen.data.idx import DataError, read_idx
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -157,7 +158,7 @@ def _from_cache(source, prefix, download):
     paths = []
     for name, (size, sha256) in source.files.items():
         if name.startswith(prefix):
-            path = cache_folder() / source.name / name
+            path = cache.folder() / source.name / name
             if not is_intact(path, sha256):
                 if not download:
                     raise DataError(f"{name}: {source.name} is neither in MINIGEN_DATA nor in the cache {path.parent}; "

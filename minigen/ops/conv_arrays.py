@@ -23,7 +23,8 @@ product comes first, Z[n, h, k, c] = Σ_o w[k, c, o] y[n, h, o], and then (3) ad
 """
 import math
 
-from minigen.ops.conv_geometry import taps
+from minigen.ops import conv_compiled as compiled
+from minigen.ops.conv_geometry import overlap, taps
 from minigen.ops.reduce import _sum
 
 CACHE_BYTES = 1 << 21       # for the windows on a CPU: what stays near it, in the second- and third-level caches
@@ -43,6 +44,10 @@ def convolve(xp, x, w, b, rows, cols, groups):
             for tap, x_index, y_index in taps(rows, cols):
                 y_part[y_index] += x_part[x_index] * w[tap][0]
         return y
+    if code := _code(xp, y.dtype, x, y):
+        for c, o in _groups(groups, C, O):
+            compiled.convolve(xp, code, x[..., c], w[..., o], None if b is None else b[o], rows, cols, y[..., o])
+        return y
     way = _convolve_few if rows.stride == cols.stride == 1 and FEW * O <= C else _convolve
     for c, o in _groups(groups, C, O):
         b_part = None if b is None else b[o]
@@ -60,6 +65,10 @@ def transpose(xp, y, w, b, rows, cols, groups):
             for tap, x_index, y_index in taps(rows, cols):
                 x_part[x_index] += y_part[y_index] * w[tap][0]
         return x
+    if code := _code(xp, x.dtype, x, y):
+        for c, o in _groups(groups, C, O):
+            compiled.transpose(xp, code, y[..., o], w[..., o], None if b is None else b[c], rows, cols, x[..., c])
+        return x
     way = _shift_add if FEW * C <= O else _transpose if rows.stride == cols.stride == 1 else _add_runs
     for c, o in _groups(groups, C, O):
         b_part = None if b is None else b[c]
@@ -76,6 +85,10 @@ def weight_grad(xp, x, y, rows, cols, groups):
             for tap, x_index, y_index in taps(rows, cols):
                 w[tap][0] += _sum(xp, x_part[x_index] * y_part[y_index], (0, 1, 2), False)
         return w
+    if code := _code(xp, w.dtype, x, y):
+        for c, o in _groups(groups, C, O):
+            w[..., o] = compiled.weight_grad(xp, code, x[..., c], y[..., o], rows, cols, w.dtype)
+        return w
     for c, o in _groups(groups, C, O):
         for part in _share(xp, w, y, lambda n: _weight_grad(xp, x[n][..., c], y[n][..., o], rows, cols)):
             w[..., o] += part
@@ -85,6 +98,12 @@ def weight_grad(xp, x, y, rows, cols, groups):
 def _share(xp, w, y, work):
     """What ``work`` returns for the images that each core takes: [work(slice), …]."""
     return xp.spread(work, y.shape[0], math.prod(w.shape[:2]) * y.size)
+
+
+def _code(xp, dtype, *arrays):
+    """The compiled sums for numbers of this dtype, or None where there are none."""
+    library = xp.library("convolution.c", dtype) if compiled.fits(*arrays) else None
+    return compiled.code(library) if library else None
 
 
 def _dtype(xp, *arrays):
@@ -166,9 +185,9 @@ def _windows(xp, x, rows, cols, images, lines):
     buffer = xp.zeros((images, band.span, cols.span, x.shape[3]), x.dtype)
     view = xp.lib.stride_tricks.sliding_window_view(buffer, (rows.reach, cols.reach), axis=(1, 2))
     view = view[:, ::rows.stride, ::cols.stride, :, ::rows.dilation, ::cols.dilation].transpose(0, 1, 2, 4, 5, 3)
-    in_cols, of_cols = _overlap(cols.start, cols.span, cols.X)
+    in_cols, of_cols = overlap(cols.start, cols.span, cols.X)
     for h in range(0, rows.Y, lines):
-        in_rows, of_rows = _overlap(rows.start + rows.stride * h, band.span, rows.X)
+        in_rows, of_rows = overlap(rows.start + rows.stride * h, band.span, rows.X)
         if h:
             buffer[:, :in_rows.start] = buffer[:, in_rows.stop:] = 0                # what an earlier band left there
         inside, count = buffer[:, in_rows, in_cols], min(lines, rows.Y - h)
@@ -176,13 +195,6 @@ def _windows(xp, x, rows, cols, images, lines):
             some = min(images, N - n)
             inside[:some] = x[n:n + some, of_rows, of_cols]
             yield slice(n, n + some), slice(h, h + count), view[:some, :count]
-
-
-def _overlap(start, length, X):
-    """(slice of a buffer, slice of x) where the places start … start + length − 1 lie inside x."""
-    low = min(max(0, -start), length)
-    high = max(low, min(length, X - start))
-    return slice(low, high), slice(start + low, start + high)
 
 
 def _fitting(xp, size, most, itemsize):
@@ -223,8 +235,8 @@ def _add_runs(xp, y, w, b, rows, cols, x):
     (K, _, C, O), s, runs = w.shape, cols.stride, _runs(cols)
     Q = cols.Y + runs[-1][1]                                                    # steps of the stride in a line
     kernels = [[xp.ascontiguousarray(w[i, j].reshape(-1, O).T) for j, _, _ in runs] for i in range(K)]
-    in_rows, of_rows = _overlap(rows.start, rows.span, rows.X)
-    in_cols, of_cols = _overlap(cols.start, s * Q, cols.X)
+    in_rows, of_rows = overlap(rows.start, rows.span, rows.X)
+    in_cols, of_cols = overlap(cols.start, s * Q, cols.X)
     for x_part, y_part in _batches(xp, 2 * rows.span * s * Q * C, x, y):
         N, matrix = y_part.shape[0], y_part.reshape(-1, O)
         buffer = xp.zeros((N, rows.span, Q, s * C), x.dtype)

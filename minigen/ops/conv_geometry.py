@@ -8,6 +8,7 @@ of x, with a start a (minus the padding in front), a stride s and a dilation d. 
 Convolution, its adjoints and pooling all stand on it. The functions below make one from what a user may write (an int,
 pairs, ``"same"``), and refuse what cannot be.
 """
+import math
 import operator
 from typing import NamedTuple
 
@@ -56,6 +57,29 @@ def taps(rows, cols):
         for j in range(cols.K):
             (x_rows, y_rows), (x_cols, y_cols) = rows.meet(i), cols.meet(j)
             yield (i, j), (slice(None), x_rows, x_cols), (slice(None), y_rows, y_cols)
+
+
+def overlap(start, length, X):
+    """(slice of a buffer, slice of x) where the places start … start + length − 1 lie inside x."""
+    low = min(max(0, -start), length)
+    high = max(low, min(length, X - start))
+    return slice(low, high), slice(start + low, start + high)
+
+
+def phases(axis):
+    """The way from y back to x in pieces of stride 1: (Axis, slice of the taps, p) for each of the first s places p.
+
+    The taps k that meet p, and with it p + s, p + 2 s, …, are those where d k and p − a leave the same remainder when
+    divided by s. By Eq. (1) they come g = s / gcd(s, d) apart, and each meets y d / gcd(s, d) places before the last.
+    The Axis leads from y, in the place of x, to these p by these taps, the last of them first.
+    """
+    X, K, Y, a, s, d = axis
+    apart = s // math.gcd(s, d)
+    for p in range(min(s, X)):
+        taps = [k for k in range(K) if (p - a - d * k) % s == 0]
+        last, count = (taps[-1] if taps else 0), len(range(p, X, s))
+        steps = slice(last, None, -apart) if taps else slice(0)
+        yield Axis(Y, len(taps), count, (p - a - d * last) // s, 1, d // math.gcd(s, d)), steps, p
 
 
 # ---- from what a user writes -----------------------------------------------------------------------------------------

@@ -1,0 +1,13 @@
+"""Code compiled for this machine, where it has a C compiler; and how it is made.
+
+NumPy runs one pass over memory for each operation, and OpenBLAS multiplies only matrices that are written down. A few
+sums and elementwise chains are so much faster without these limits that they are there in C too:
+
+* ``convolution.c``: the three sums of `minigen.ops.conv_arrays`, without their copied windows.
+
+Nothing needs it. Without a compiler, or with ``MINIGEN_NATIVE=0``, everything runs on NumPy, which defines what is
+right: the tests run each compiled sum beside it. ``minigen doctor`` tells which holds.
+"""
+from minigen.native.build import describe, library
+
+__all__ = ["describe", "library"]

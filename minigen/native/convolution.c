@@ -1,0 +1,116 @@
+// Convolution compiled: the sums of minigen/ops/conv_arrays.py over whole images.
+//
+// Of one image, let m be a place of y and t a tap of the kernel with a channel of x. What t meets at m is
+// x[at[m] + off[t]], so that the convolution and the gradient of its kernel are, w being a matrix of rows t,
+//
+//     y[to[m] + o] = b[o] + Σ_t x[at[m] + off[t]] w[t, o],      w[t, o] += Σ_m x[off[t] + at[m]] y[to[m] + o].    (1)
+//
+// Both are one sum, with other names: the product of a matrix that is never written down, since it lies in x, and q,
+//
+//     z[row_z[r] + o] = start + Σ_i x[row_x[r] + sum_x[i]] q[sum_q[i] + o].                                       (2)
+//
+// A processor is fastest where it adds to numbers that stay in its registers. So (2) works on one tile of z after the
+// other: R rows of V vectors of L numbers. For each i it takes V vectors of q and R numbers of x, for R·V products.
+#include <string.h>
+
+typedef REAL real;                                          // float or double, told to the compiler
+#if defined __AVX512F__
+enum { BYTES = 64, WIDEST = 4, R1 = 14, R2 = 12 };          // 32 registers hold a tile, V vectors of q, a number of x
+#elif defined __AVX__
+enum { BYTES = 32, WIDEST = 2, R1 = 12, R2 = 6 };           // 16 registers
+#else
+enum { BYTES = 16, WIDEST = 2, R1 = 12, R2 = 6 };
+#endif
+enum { L = BYTES / sizeof(real), R3 = 8, R4 = 6, MOST = 14 };
+typedef real vector __attribute__((vector_size(BYTES)));
+typedef real unaligned __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
+#define EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
+#define INLINE static inline __attribute__((always_inline))
+
+struct sums {
+    long rows, terms, O;                                    // r, i and o in Eq. (2) run up to these
+    const int *row_x, *row_z, *sum_x, *sum_q;
+    long x_image, q_image, z_image;                         // numbers from one image to the next; 0: the same for all
+    long lines, run, x_line, x_first, line, first;          // of x, what is copied into a buffer with zeros around
+};
+
+INLINE vector load(const real *p) { return *(const unaligned *)p; }
+INLINE long least(long a, long b) { return a < b ? a : b; }
+
+// Eq. (2) for rows row … row + R − 1 and V vectors from o on. R and V are constants wherever this is called.
+INLINE void tile(int R, int V, const struct sums *s, const real *x, const real *q, const real *b, real *z, long row,
+                 long o) {
+    int rows = least(R, s->rows - row), count = least(V * L, s->O - o);
+    const real *p[MOST];
+    vector sum[MOST][4];
+    EACH(r, R) {
+        p[r] = x + s->row_x[row + least(r, rows - 1)];      // the last tile repeats its last row
+        EACH(v, V) sum[r][v] = b ? load(b + o + v * L) : (vector){0};
+    }
+    for (long i = 0; i < s->terms; i++) {
+        const real *line = q + s->sum_q[i] + o;
+        long at = s->sum_x[i];
+        vector right[4];
+        EACH(v, V) right[v] = load(line + v * L);
+        EACH(r, R) EACH(v, V) sum[r][v] += p[r][at] * right[v];
+    }
+    EACH(r, R) if (r < rows) {
+        real *to = z + s->row_z[row + r] + o;
+        if (count == V * L)
+            EACH(v, V) *(unaligned *)(to + v * L) = b ? sum[r][v] : load(to + v * L) + sum[r][v];
+        else {                                              // the last vectors reach beyond the last o
+            vector line[4];
+            EACH(v, V) line[v] = sum[r][v];
+            for (int k = 0; k < count; k++) to[k] = (b ? 0 : to[k]) + line[k / L][k % L];
+        }
+    }
+}
+
+static void product(const struct sums *s, const real *x, const real *q, const real *b, real *z) {
+    for (long o = 0, V; o < s->O; o += V * L) {
+        V = least(WIDEST, (s->O - o + L - 1) / L);
+        if (V == 4)      for (long r = 0; r < s->rows; r += R4) tile(R4, 4, s, x, q, b, z, r, o);
+        else if (V == 3) for (long r = 0; r < s->rows; r += R3) tile(R3, 3, s, x, q, b, z, r, o);
+        else if (V == 2) for (long r = 0; r < s->rows; r += R2) tile(R2, 2, s, x, q, b, z, r, o);
+        else             for (long r = 0; r < s->rows; r += R1) tile(R1, 1, s, x, q, b, z, r, o);
+    }
+}
+
+INLINE real total(vector a) {
+    real part[L];
+    memcpy(part, &a, sizeof a);
+    if (L > 8) EACH(l, 8) part[l] += part[l + 8];
+    if (L > 4) EACH(l, 4) part[l] += part[l + 4];
+    if (L > 2) EACH(l, 2) part[l] += part[l + 2];
+    return part[0] + part[1];
+}
+
+// Eq. (2) for few o and q of rows o: vectors along i, which must lie side by side in x, L at a time.
+static void dots(const struct sums *s, const real *x, const real *q, const real *b, real *z) {
+    enum { R = 8 };
+    for (long o = 0; o < s->O; o++, q += s->terms)
+        for (long row = 0; row < s->rows; row += R) {
+            const real *p[R];
+            vector sum[R];
+            EACH(r, R) p[r] = x + s->row_x[least(row + r, s->rows - 1)], sum[r] = (vector){0};
+            for (long i = 0; i < s->terms; i += L) {
+                vector right = load(q + i);
+                EACH(r, R) sum[r] += load(p[r] + s->sum_x[i]) * right;
+            }
+            for (int r = 0; r < R && row + r < s->rows; r++) z[s->row_z[row + r] + o] = b[o] + total(sum[r]);
+        }
+}
+
+// For each of N images: copy x into a buffer with zeros around if need be, and compute.
+#define OVER_IMAGES(name, compute) \
+void name(const struct sums *s, long N, const real *x, real *buffer, const real *q, const real *b, real *z) { \
+    for (long n = 0; n < N; n++, x += s->x_image, q += s->q_image, z += s->z_image) { \
+        for (long i = 0; i < s->lines; i++) \
+            memcpy(buffer + s->first + i * s->line, x + s->x_first + i * s->x_line, s->run * sizeof(real)); \
+        compute(s, s->lines ? buffer : x, q, b, z); \
+    } \
+}
+OVER_IMAGES(products_of_images, product)
+OVER_IMAGES(dots_of_images, dots)
+
+long lanes(void) { return L; }
