@@ -12,6 +12,7 @@ CuPy.
 """
 import contextvars
 import difflib
+import functools
 import importlib
 import importlib.util
 import os
@@ -30,7 +31,6 @@ class Backend:
 
     Attributes: ``name``; ``array_type``, the class of its arrays; ``linalg`` and every public name of ``module``.
     """
-    fuses = False     # does `fuse` compile?
     tf32 = False      # do float32 matrix products round their factors to 10 bits?
 
     def __init__(self, name, module, array_type):
@@ -100,14 +100,20 @@ class Backend:
         """[work(s)] for slices s that cover range(n); on a CPU several, side by side, for many ``numbers``."""
         return [work(slice(0, n))]
 
-    def rowwise(self, function, *arrays):
-        """function(xp, *arrays), whose result is like each of the arrays, and whose rows (entries of the first axis)
-        are each made from theirs alone; on a CPU the rows of large arrays are shared out over the cores."""
-        return function(self, *arrays, out=None)
+    def elementwise(self, function, *arrays, numbers=()):
+        """function(xp, *arrays, *numbers), whose result is like the first array, to which the others stretch; on a CPU
+        large arrays are shared out over the cores, in one compiled loop where it can be compiled."""
+        return function(self, *arrays, *numbers, out=None)
 
-    def fuse(self, function):
-        """Compile an elementwise function into one kernel where the library can; return it unchanged elsewhere."""
-        return function
+    def in_place(self, function, *arrays, numbers=()):
+        """The same for a function that changes some of the arrays, which have one shape. Return whether it was done:
+        only where the library compiles, else it is up to the caller."""
+        return False
+
+    def sum_middle(self, function, *arrays):
+        """Σ_s of function(xp, *arrays), elementwise in arrays that stretch to (B, S, C): (B, C); None where nothing is
+        compiled."""
+        return None
 
     def library(self, name, dtype):
         """The C file ``name`` of `minigen.native`, compiled for numbers of ``dtype``; None where there is none."""
@@ -141,17 +147,39 @@ class NumpyBackend(Backend):
     def spread(self, work, n, numbers):
         return threads.spread(work, threads.shares(n, numbers))
 
-    def rowwise(self, function, *arrays):
+    def elementwise(self, function, *arrays, numbers=()):
+        out, done = self._compiled(function, arrays, numbers)
+        if done:
+            return out
         like = arrays[0]
         if like.size < threads.SMALL or any(a.shape != like.shape or a.dtype != like.dtype for a in arrays):
-            return function(self, *arrays, out=None)
+            return function(self, *arrays, *numbers, out=None)
         out = np.empty_like(like)
 
         def work(rows):
-            function(self, *(array[rows] for array in arrays), out=out[rows])
+            function(self, *(array[rows] for array in arrays), *numbers, out=out[rows])
 
         self.spread(work, len(like), like.size)
         return out
+
+    def in_place(self, function, *arrays, numbers=()):
+        return self._compiled(function, arrays, numbers)[1]
+
+    def _compiled(self, function, arrays, numbers):
+        """(Result, whether it was done) of a function compiled, for large arrays of float32."""
+        if not native.build.on or arrays[0].size < _LARGE or any(a.dtype != np.float32 for a in arrays):
+            return None, False
+        chain = native.chain(function, len(arrays), len(numbers))
+        return chain.fill(self.parts(arrays[0].size), arrays, numbers) if chain else (None, False)
+
+    def parts(self, numbers):
+        return threads.count() if numbers >= threads.SMALL_COMPILED else 1
+
+    def sum_middle(self, function, *arrays):
+        if not native.build.on or arrays[0].size < _LARGE or any(a.dtype != np.float32 for a in arrays):
+            return None
+        chain = native.chain(function, len(arrays), summed=True)
+        return chain.sum(self.parts(arrays[0].size), arrays) if chain else None
 
     def library(self, name, dtype):
         return native.library(name, dtype)
@@ -206,7 +234,6 @@ class CupyBackend(Backend):
     With CUPY_TF32=1 in the environment, tensor cores take the factors of float32 matrix products (and so convolutions)
     rounded to 10 bits, an error of about 1e-3; ``tf32`` tells. float64, in which we check, stays as it is.
     """
-    fuses = True
     special, triangular = "cupyx.scipy.special", "cupyx.scipy.linalg"
 
     def __init__(self):
@@ -247,14 +274,24 @@ class CupyBackend(Backend):
     def generator(self, seed):
         return self.module.random.default_rng(seed)
 
-    def fuse(self, function):
-        return self.module.fuse(function)
+    def in_place(self, function, *arrays, numbers=()):
+        _cuda_kernel(self, function)(*arrays, *numbers)
+        return True
 
     def synchronize(self):
         self.module.cuda.Device().synchronize()
 
     def memory(self):
         return self.module.cuda.runtime.memGetInfo()
+
+
+@functools.cache
+def _cuda_kernel(xp, function):
+    """An elementwise function compiled by CuPy."""
+    def kernel(*arguments):
+        function(xp, *arguments)
+    kernel.__name__ = function.__name__                                       # the compiled kernel's name
+    return xp.module.fuse(kernel)
 
 
 # ---- the register ----------------------------------------------------------------------------------------------------

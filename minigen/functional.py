@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from minigen.ops.activations import sigmoid, softplus
+from minigen.ops.activations import _sigma, sigmoid, softplus
 from minigen.ops.create import astype
 from minigen.ops.elementwise import exp, sqrt, square
 from minigen.ops.index import lift
@@ -138,12 +138,36 @@ def cross_entropy(logits, target, reduction="none"):
 @primitive
 def sigmoid_cross_entropy(xp, logits, target):
     """−t log σ(z) − (1 − t) log(1 − σ(z)), Eq. (4), elementwise with broadcasting, in nats. See `bce_with_logits`."""
-    log_term = xp.asarray(-1.0 * xp.abs(logits))
-    xp.log1p(xp.exp(log_term, out=log_term), out=log_term)                    # in place: fewer trips to memory
-    return (xp.maximum(logits, 0) - logits * target) + log_term               # the bracket first: it is often exactly 0
+    if getattr(target, "shape", None) != logits.shape or logits.dtype != target.dtype:
+        return _bernoulli_nats(xp, logits, target)
+    return xp.elementwise(_bernoulli_nats, logits, target)
 
 
-sigmoid_cross_entropy.vjp(lambda g, logits, target: g * (sigmoid(logits) - target),                 # Eq. (4)
+def _bernoulli_nats(xp, z, t, out=None):
+    log_term = xp.multiply(-1.0, xp.abs(z))
+    log_term = xp.log1p(xp.exp(log_term))
+    return xp.add(xp.maximum(z, 0) - z * t, log_term, out=out)                # the bracket first: it is often exactly 0
+
+
+@primitive
+def _bernoulli_pullback(xp, g, z, t):
+    """g (σ(z) − t)."""
+    if not g.shape == z.shape == getattr(t, "shape", None):
+        return g * (_sigma(xp, z) - t)
+    return xp.elementwise(_g_excess_of_sigma, g, z, t)
+
+
+def _g_excess_of_sigma(xp, g, z, t, out=None):
+    y = _sigma(xp, z, out)
+    y -= t
+    y *= g
+    return y
+
+
+_bernoulli_pullback.vjp(lambda u, z, t: _bernoulli_pullback(u, z, t),
+                        lambda u, g, z: u * g * (sigmoid(z) * (1 - sigmoid(z))),
+                        lambda u, g: -u * g)
+sigmoid_cross_entropy.vjp(lambda g, logits, target: _bernoulli_pullback(g, logits, target),         # Eq. (4)
                           lambda g, logits: -g * logits)
 
 

@@ -22,6 +22,7 @@ import numpy  # noqa: F401  it brings the BLAS that is asked for below
 from minigen.levers import openblas_libraries
 
 SMALL = 1 << 18                      # numbers to handle below which work stays in one piece
+SMALL_COMPILED = 1 << 15             # the same for compiled code, whose own threads are quicker to call (native/crew.c)
 
 _running = threading.Lock()          # held while work is spread
 _crew = None                         # the other threads, (process, executor)

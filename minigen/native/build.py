@@ -19,7 +19,7 @@ from pathlib import Path
 
 from minigen import cache, levers
 
-FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-pthread", "-shared", "-fPIC")
 REAL = {"float32": "float", "float64": "double"}
 TIMEOUT = 120           # seconds for the compiler
 _lock = threading.Lock()
@@ -59,9 +59,19 @@ def library(name, dtype):
 
 @functools.cache
 def _library(name, dtype):
-    if dtype not in REAL:
-        return None
-    return compiled(Path(__file__).with_name(name).read_text(encoding="utf-8"), Path(name).stem, dtype)
+    return compiled(text(name), Path(name).stem, dtype) if dtype in REAL else None
+
+
+def text(name):
+    """A file of this folder."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def crew():
+    """The address of ``share`` in crew.c, compiled; None where it cannot be."""
+    library = compiled(text("crew.c"), "crew", "float32")
+    return library and ctypes.cast(library.share, ctypes.c_void_p)
 
 
 def compiled(source, name, dtype):

@@ -30,7 +30,7 @@ typedef real unaligned __attribute__((vector_size(BYTES), aligned(sizeof(real)),
 struct sums {
     long rows, terms, O;                                    // r, i and o in Eq. (2) run up to these
     const int *row_x, *row_z, *sum_x, *sum_q;
-    long x_image, q_image, z_image;                         // numbers from one image to the next; 0: the same for all
+    long q_first, x_image, q_image, z_image;                // where q begins; numbers from one image to the next
     long lines, run, x_line, x_first, line, first;          // of x, what is copied into a buffer with zeros around
 };
 
@@ -101,16 +101,38 @@ static void dots(const struct sums *s, const real *x, const real *q, const real 
         }
 }
 
-// For each of N images: copy x into a buffer with zeros around if need be, and compute.
-#define OVER_IMAGES(name, compute) \
-void name(const struct sums *s, long N, const real *x, real *buffer, const real *q, const real *b, real *z) { \
-    for (long n = 0; n < N; n++, x += s->x_image, q += s->q_image, z += s->z_image) { \
-        for (long i = 0; i < s->lines; i++) \
-            memcpy(buffer + s->first + i * s->line, x + s->x_first + i * s->x_line, s->run * sizeof(real)); \
-        compute(s, s->lines ? buffer : x, q, b, z); \
-    } \
+// ---- images, shared out over the crew (crew.c) -------------------------------------------------------------------------
+typedef void (*sharer)(void (*work)(void *, long), void *job, long parts, long threads);
+typedef void (*computer)(const struct sums *, const real *, const real *, const real *, real *);
+
+struct job {
+    const struct sums *s;
+    long S, N, parts, room, apart;
+    const real *x, *q, *b;
+    real *buffers, *z;
+    computer compute;
+};
+
+static void do_part(void *given, long k) {
+    const struct job *j = given;
+    const struct sums *s = j->s;
+    real *buffer = j->buffers + k * j->room;
+    for (long n = j->N * k / j->parts; n < j->N * (k + 1) / j->parts; n++) {
+        const real *x = j->x + n * s->x_image;
+        for (long i = 0; i < s->lines; i++)
+            memcpy(buffer + s->first + i * s->line, x + s->x_first + i * s->x_line, s->run * sizeof(real));
+        for (long i = 0; i < j->S; i++)
+            j->compute(s + i, s->lines ? buffer : x, j->q + s[i].q_first + n * s[i].q_image, j->b,
+                       j->z + k * j->apart + n * s[i].z_image);
+    }
 }
-OVER_IMAGES(products_of_images, product)
-OVER_IMAGES(dots_of_images, dots)
+
+// S sums over each of N images of x, all of which read it with the same zeros around, in a buffer of `room` numbers for
+// each part. What the parts write lies `apart` numbers apart.
+void over_images(sharer share, long threads, long parts, const struct sums *s, long S, long N, const real *x, real *buffers, long room,
+                 const real *q, const real *b, real *z, long apart, long few) {
+    struct job job = {s, S, N, parts, room, apart, x, q, b, buffers, z, few ? dots : product};
+    share(do_part, &job, parts, threads);
+}
 
 long lanes(void) { return L; }

@@ -32,8 +32,28 @@ BLOCK = 256         # positions that one product with ones adds up; bounds the r
 
 
 # ---- sums over the positions -----------------------------------------------------------------------------------------
-def _sum(xp, x):
-    """Σ_s x[b, s, c] as products with ones, which BLAS does faster than NumPy adds rows."""
+def _sum(xp, function, *arrays):
+    """Σ_s of an elementwise function of arrays (B, S, C): (B, C). In one loop where that can be compiled; else as
+    products with ones, which BLAS does faster than NumPy adds rows."""
+    total = xp.sum_middle(function, *arrays)
+    return _sum_by_products(xp, function(xp, *arrays)) if total is None else total
+
+
+def _itself(xp, x):
+    return x
+
+
+def _product(xp, x, y):
+    return x * y
+
+
+def _squared_distance(xp, x, y):
+    d = x - y
+    d *= d
+    return d
+
+
+def _sum_by_products(xp, x):
     B, S, C = x.shape
     whole = S - S % BLOCK
     total = xp.matmul(xp.ones(S - whole, x.dtype), x[:, whole:])                                    # (B, C)
@@ -46,7 +66,7 @@ def _sum(xp, x):
 @primitive
 def sum_positions(xp, x):
     """Σ_s x: (B, S, C) → (B, C)."""
-    return _sum(xp, x)
+    return _sum(xp, _itself, x)
 
 
 sum_positions.vjp(lambda g, x_shape: broadcast_to(g[:, None, :], x_shape))
@@ -55,7 +75,7 @@ sum_positions.vjp(lambda g, x_shape: broadcast_to(g[:, None, :], x_shape))
 @primitive
 def dot_positions(xp, x, y):
     """Σ_s x y: twice (B, S, C) → (B, C)."""
-    return _sum(xp, x * y)
+    return _sum(xp, _product, x, y)
 
 
 dot_positions.vjp(lambda g, y: g[:, None, :] * y, lambda g, x: g[:, None, :] * x)
@@ -67,12 +87,27 @@ def scale_shift(xp, x, s, t):
     """s x + t, Eq. (2): (B, S, C), (B, C), (B, C) → (B, S, C)."""
     if x.ndim != 3 or not s.shape == t.shape == (x.shape[0], x.shape[2]):
         raise ValueError("wants x (B, S, C), s (B, C) and t (B, C)")
-    y = x * s[:, None, :]
-    y += t[:, None, :]
+    return xp.elementwise(_affine, x, s[:, None, :], t[:, None, :])
+
+
+def _affine(xp, x, s, t, out=None):
+    y = xp.multiply(x, s, out=out)
+    y += t
     return y
 
 
-scale_shift.vjp(lambda g, s: g * s[:, None, :],                                                               # Eq. (4)
+@primitive
+def _scale(xp, x, s):
+    """s x: (B, S, C), (B, C) → (B, S, C)."""
+    return xp.elementwise(_times, x, s[:, None, :])
+
+
+def _times(xp, x, s, out=None):
+    return xp.multiply(x, s, out=out)
+
+
+_scale.vjp(lambda g, s: _scale(g, s), lambda g, x: dot_positions(g, x))
+scale_shift.vjp(lambda g, s: _scale(g, s),                                                                    # Eq. (4)
                 lambda g, x: dot_positions(g, x),
                 lambda g: sum_positions(g))
 
@@ -96,10 +131,8 @@ def moments(xp, x, *, groups):
     def group_mean(total):                                                       # of (B, C) sums over the positions
         return total.reshape(B, groups, C // groups).mean(axis=2) / S
 
-    mu = group_mean(_sum(xp, x))
-    centred = x - _repeat(xp, mu, C)[:, None, :]
-    centred *= centred
-    return xp.stack([mu, group_mean(_sum(xp, centred))])
+    mu = group_mean(_sum(xp, _itself, x))
+    return xp.stack([mu, group_mean(_sum(xp, _squared_distance, x, _repeat(xp, mu, C)[:, None, :]))])
 
 
 def _repeat(xp, a, C):

@@ -23,7 +23,7 @@ __all__ = ["sigmoid", "logit", "softplus", "log_sigmoid", "logaddexp", "relu", "
 @primitive
 def sigmoid(xp, x):
     """σ(x) = 1 / (1 + e⁻ˣ) = eˣ / (1 + eˣ); f′ = f (1 − f)."""
-    return xp.rowwise(_sigma, x)
+    return xp.elementwise(_sigma, x)
 
 
 def _sigma(xp, x, out=None):
@@ -92,32 +92,56 @@ _gap.vjp(lambda g: g, lambda g: -g)
 @primitive
 def relu(xp, x):
     """max(x, 0); f′ = 1 for x > 0, else 0, also at 0."""
-    return xp.maximum(x, 0)
+    return xp.elementwise(_relu, x)
 
 
-relu.vjp(lambda g, out: g * (out > 0))
+def _relu(xp, x, out=None):
+    return xp.maximum(x, 0, out=out)
+
+
+@primitive
+def _relu_pullback(xp, g, y):
+    """g where y > 0, else 0: g f′(x) for y = f(x). Piecewise constant in y, so it has no derivative for that."""
+    return xp.elementwise(_g_where_positive, g, y)
+
+
+def _g_where_positive(xp, g, y, out=None):
+    return xp.multiply(g, y > 0, out=out)
+
+
+relu.vjp(lambda g, out: _relu_pullback(g, out))
+_relu_pullback.vjp(lambda u, y: _relu_pullback(u, y), None)
 
 
 @primitive
 def leaky_relu(xp, x, *, negative_slope=0.01):
     """x for x > 0, else negative_slope · x; at 0 the derivative is negative_slope."""
     if 0 < negative_slope <= 1:
-        return xp.maximum(x, negative_slope * x)      # the same, without a choice
+        return xp.elementwise(_larger, x, numbers=(negative_slope,))          # the same, without a choice
     return xp.where(x > 0, x, negative_slope * x)
 
 
-leaky_relu.vjp(lambda g, x, negative_slope: g * _leaky_slope(x, negative_slope))
+def _larger(xp, x, a, out=None):
+    return xp.maximum(x, a * x, out=out)
 
 
 @primitive
-def _leaky_slope(xp, x, *, negative_slope):
-    """1 for x > 0, else negative_slope: piecewise constant, so it has no vjp."""
+def _leaky_pullback(xp, g, x, *, negative_slope):
+    """g for x > 0, else negative_slope · g: piecewise constant in x, so it has no derivative for that."""
     if not 0 <= negative_slope <= 1:
-        return xp.where(x > 0, 1, negative_slope).astype(x.dtype)
+        return xp.where(x > 0, g, negative_slope * g)
+    return xp.elementwise(_g_leaky_slope, g, x, numbers=(negative_slope,))
+
+
+def _g_leaky_slope(xp, g, x, a, out=None):
     slope = (x > 0).astype(x.dtype)                   # faster than a choice, and no rounding is left: (1 − a) + a = 1
-    slope *= 1 - negative_slope
-    slope += negative_slope
-    return slope
+    slope *= 1 - a
+    slope += a
+    return xp.multiply(g, slope, out=out)
+
+
+leaky_relu.vjp(lambda g, x, negative_slope: _leaky_pullback(g, x, negative_slope))
+_leaky_pullback.vjp(lambda u, x, negative_slope: _leaky_pullback(u, x, negative_slope), None)
 
 
 @primitive
@@ -138,13 +162,13 @@ def silu(xp, x):
 
     Computed by tanh, to a few roundings of |x|: where f itself has all but vanished, far left, no digit of it is sure.
     """
-    return xp.rowwise(_x_sigma, x)
+    return xp.elementwise(_x_sigma, x)
 
 
 @primitive
 def _silu_pullback(xp, g, x):
     """g f′(x)."""
-    return xp.rowwise(_g_silu_slope, g, x)
+    return xp.elementwise(_g_silu_slope, g, x)
 
 
 silu.vjp(lambda g, x: _silu_pullback(g, x))
@@ -187,7 +211,7 @@ def gelu(xp, x, *, approximate="none"):
     """
     if approximate not in ("none", "tanh"):
         raise ValueError('approximate must be "none" or "tanh"')
-    return xp.rowwise(_x_Phi if approximate == "none" else _x_Phi_tanh, x)
+    return xp.elementwise(_x_Phi if approximate == "none" else _x_Phi_tanh, x)
 
 
 def _x_Phi(xp, x, out=None):

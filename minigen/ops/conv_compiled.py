@@ -13,18 +13,22 @@ two products of matrices, one of which is never written down. A transposed convo
 (`phases`), one for each remainder that a place of x leaves when divided by the stride. Each is the convolution of y
 with the taps that meet such places, with stride 1.
 
-Vectors of ``lanes`` numbers are multiplied at a time, along o; rows of w and y are filled up with zeros to whole ones.
+Vectors of L numbers are multiplied at a time, along o. The last one may reach over the end of a row; what it makes there
+of the numbers behind is dropped.
 """
 import ctypes
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 
+from minigen import native
 from minigen.ops.conv_geometry import overlap, phases
 
 ROOM = 1 << 31            # places are counted in 32 bits
-FEW = 4                   # if at most lanes / FEW numbers lie along o, vectors lie along t
+PIECES = 1                # of work for each thread, so that one that is late does less
+FEW = 4                   # with at most L / FEW numbers along o, vectors lie along t
 
 
 def fits(*arrays):
@@ -35,35 +39,29 @@ def fits(*arrays):
 # ---- the three sums --------------------------------------------------------------------------------------------------
 def convolve(xp, code, x, w, b, rows, cols, y):
     """Eq. (2), left, into y (N, Y, Y′, O), from x (N, X, X′, C), w (K, K′, C, O) and b (O,) or None."""
-    _convolve(xp, code, x, b, y, [(w, rows, cols, (0, 1), (0, 1))])
+    _convolve(xp, code, x, b, y, [w], ((rows, cols, (0, 1), (0, 1)),))
 
 
 def transpose(xp, code, y, w, b, rows, cols, x):
     """The adjoint of `convolve` in x, into x, plus b (C,) or None."""
     w = np.ascontiguousarray(w.swapaxes(2, 3))
-    _convolve(xp, code, y, b, x, [(w[i][:, j], row, col, (first, rows.stride), (second, cols.stride))
-                                  for row, i, first in phases(rows) for col, j, second in phases(cols)])
+    pairs = [(row, col) for row in phases(rows) for col in phases(cols)]
+    _convolve(xp, code, y, b, x, [w[i][:, j] for (_, i, _), (_, j, _) in pairs],
+              tuple((row, col, (first, rows.stride), (second, cols.stride))
+                    for (row, _, first), (col, _, second) in pairs))
 
 
-def _convolve(xp, code, x, b, y, parts):
-    """For each of the parts (w, rows, cols, (p, s), (q, s′)) a convolution into the lines p, p + s, … of y, and the
-    columns q, q + s′, …"""
+def _convolve(xp, code, x, b, y, kernels, parts):
+    """For each kernel (K, K′, C, O), and its part (rows, cols, (p, s), (q, s′)), a convolution into the lines p, p + s,
+    … of y and the columns q, q + s′, …"""
     C, O = x.shape[3], y.shape[3]
     few = FEW * O <= code.L and C % code.L == 0
-    x = np.ascontiguousarray(x, y.dtype)
-    b = _whole_vectors(np.zeros(O, y.dtype) if b is None else b.astype(y.dtype, copy=False), code.L)
-    strides = tuple(stride // y.itemsize for stride in y.strides[:3])
-    calls = []
-    for w, rows, cols, *places in parts:
-        w = w.reshape(-1, O).astype(y.dtype, copy=False)
-        w = np.ascontiguousarray(w.T) if few else _whole_vectors(w, code.L)
-        calls.append((w, *_convolution(rows, cols, C, O, w.shape[-1], strides, *places)))
-
-    def work(images):
-        for w, sums, room in calls:
-            _call(code.dots if few else code.products, sums, room, images, x, w, b, y)
-
-    xp.spread(work, len(y), sum(w.size * sums.rows for w, sums, _ in calls) * len(y) // C)
+    x, b = np.ascontiguousarray(x, y.dtype), _readable(np.zeros(O) if b is None else b, code.L, y.dtype)
+    kernels = [w.reshape(-1, O).T if few else w for w in kernels]
+    w = np.concatenate([w.reshape(-1) for w in kernels]) if len(kernels) > 1 else kernels[0].reshape(-1)
+    sums, room = _convolution(parts, C, O, tuple(stride // y.itemsize for stride in y.strides[:3]))
+    threads = max(1, min(len(y), xp.parts(w.size * y.size // O)))
+    _run(code, threads, min(PIECES * threads, max(1, len(y))), sums, room, x, _readable(w, code.L, y.dtype, O), b, y, few=few)
 
 
 def weight_grad(xp, code, x, y, rows, cols, dtype):
@@ -72,22 +70,21 @@ def weight_grad(xp, code, x, y, rows, cols, dtype):
     if O < min(L, C) and rows.stride == cols.stride == 1:            # the other way round o is the longer axis
         turned = weight_grad(xp, code, y, x, rows.turned, cols.turned, dtype)
         return turned[::-1, ::-1].swapaxes(2, 3)
-    x, y = np.ascontiguousarray(x, dtype), _whole_vectors(y.astype(dtype, copy=False), L)
-    sums, buffer = _gradient(rows, cols, C, y.shape[3])
-
-    def work(images):
-        w = np.zeros((rows.K, cols.K, C, y.shape[3]), dtype)
-        _call(code.products, sums, buffer, images, x, y, None, w)
-        return w
-
-    first, *others = xp.spread(work, len(y), rows.K * cols.K * C * y.size)
-    return sum(others, start=first)[..., :O]
+    sums, room = _gradient(rows, cols, C, O)
+    threads = max(1, min(len(y), xp.parts(rows.K * cols.K * C * y.size)))
+    w = np.zeros((threads, rows.K, cols.K, C, O), dtype)
+    _run(code, threads, threads, sums, room, np.ascontiguousarray(x, dtype), _readable(y, L, dtype), None, w, apart=w[0].size)
+    return w[0] if threads == 1 else w.sum(axis=0)
 
 
-def _whole_vectors(array, L):
-    """The array, C-contiguous, its last axis filled up with zeros to a multiple of L."""
-    missing = -array.shape[-1] % L
-    return np.ascontiguousarray(np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)]) if missing else array)
+def _readable(array, L, dtype, row=None):
+    """The array, contiguous and of this dtype, with room behind it if vectors of L reach over the end of its rows."""
+    if (row or array.shape[-1]) % L == 0:
+        return np.ascontiguousarray(array, dtype)
+    flat = np.zeros(array.size + L, dtype)
+    inside = flat[:array.size].reshape(array.shape)
+    inside[...] = array
+    return inside
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------
@@ -95,45 +92,88 @@ class Sums(ctypes.Structure):
     """``struct sums`` of convolution.c."""
     _fields_ = [(name, ctypes.c_long) for name in ("rows", "terms", "O")]
     _fields_ += [(name, ctypes.c_void_p) for name in ("row_x", "row_z", "sum_x", "sum_q")]
-    _fields_ += [(name, ctypes.c_long) for name in ("x_image", "q_image", "z_image", "lines", "run", "x_line", "x_first",
+    _fields_ += [(name, ctypes.c_long) for name in ("q_first", "x_image", "q_image", "z_image", "lines", "run", "x_line", "x_first",
                                                     "line", "first")]
 
-    def __init__(self, O, row_x, row_z, sum_x, sum_q, x_image, q_image, z_image, copied):
-        self.tables = row_x, row_z, sum_x, sum_q                                     # kept alive with their addresses
-        super().__init__(len(row_x), len(sum_x), O, *map(_address, self.tables), x_image, q_image, z_image, *copied)
+
+
+def _sums(O, row_x, row_z, sum_x, sum_q, *numbers):
+    """Sums of these tables and the numbers that follow them."""
+    sums = Sums(len(row_x), len(sum_x), O, *map(_address, (row_x, row_z, sum_x, sum_q)), *numbers)
+    sums.tables = row_x, row_z, sum_x, sum_q                                         # kept alive with their addresses
+    return sums
 
 
 @functools.lru_cache(512)
-def _convolution(rows, cols, C, O, wide, strides, to_rows, to_cols):
-    """(Eq. (2), left, as Sums; the number of numbers in the buffer), for rows of w of ``wide`` numbers."""
-    at, off, copied, buffer = _reading(rows, cols, C)
-    to = _table(*((first + step * np.arange(axis.Y)) * stride
-                  for axis, (first, step), stride in zip((rows, cols), (to_rows, to_cols), strides[1:])))
-    return Sums(O, at, to, off, wide * np.arange(len(off), dtype=np.int32), rows.X * cols.X * C, 0, strides[0],
-                copied), buffer
+def _convolution(parts, C, O, strides):
+    """(Eq. (2), left, for each of the parts, as an array of Sums; how many numbers the buffer holds)."""
+    frame = [_frame([part[d] for part in parts]) for d in (0, 1)]
+    width, copied, room = _copied(*frame, C)
+    sums, first = [], 0
+    for rows, cols, *places in parts:
+        at, off = _reading(rows, cols, frame, width, C)
+        to = _table(*((p + s * np.arange(axis.Y)) * stride
+                      for axis, (p, s), stride in zip((rows, cols), places, strides[1:])))
+        sums.append(_sums(O, at, to, off, O * np.arange(len(off), dtype=np.int32), first, rows.X * cols.X * C, 0,
+                          strides[0], *copied))
+        first += len(off) * O
+    return _array(sums), room
 
 
 @functools.lru_cache(512)
 def _gradient(rows, cols, C, O):
-    """(Eq. (2), right, as Sums; the number of numbers in the buffer)."""
-    at, off, copied, buffer = _reading(rows, cols, C)
+    """(Eq. (2), right, as an array of one Sums; how many numbers the buffer holds)."""
+    frame = [_frame([axis]) for axis in (rows, cols)]
+    width, copied, room = _copied(*frame, C)
+    at, off = _reading(rows, cols, frame, width, C)
     to, of_w = (O * np.arange(n, dtype=np.int32) for n in (len(at), len(off)))
-    return Sums(O, off, of_w, at, to, rows.X * cols.X * C, len(at) * O, 0, copied), buffer
+    return _array([_sums(O, off, of_w, at, to, 0, rows.X * cols.X * C, len(at) * O, 0, *copied)]), room
 
 
-def _reading(rows, cols, C):
-    """(at, off) of Eq. (1); what is copied of an image, as the last fields of Sums; and the size of the buffer."""
-    inside = all(axis.start >= 0 and axis.start + axis.span <= axis.X for axis in (rows, cols))
-    width, start = (cols.X, (rows.start * cols.X + cols.start) * C) if inside else (cols.span, 0)
-    at = start + _table(rows.stride * np.arange(rows.Y) * width * C, cols.stride * np.arange(cols.Y) * C)
-    off = _table(rows.dilation * np.arange(rows.K) * width * C, cols.dilation * np.arange(cols.K) * C, np.arange(C))
-    if inside or not len(off):
-        return at, off, (0,) * 6, 0
-    (in_rows, of_rows), (in_cols, of_cols) = (overlap(axis.start, axis.span, axis.X) for axis in (rows, cols))
+def _array(sums):
+    array = (Sums * len(sums))(*sums)
+    array.sums = sums                                                                # with their tables
+    return array
+
+
+class Frame(NamedTuple):
+    """The places start … start + span − 1 of an axis of X places, over which windows reach."""
+    start: int
+    span: int
+    X: int
+
+    @property
+    def inside(self):
+        return self.start >= 0 and self.start + self.span <= self.X
+
+
+def _frame(axes):
+    """The Frame of all windows along some axes over the same places."""
+    axes = [axis for axis in axes if axis.K] or axes[:1]
+    start = min(axis.start for axis in axes)
+    return Frame(start, max(axis.start + axis.span for axis in axes) - start, axes[0].X)
+
+
+def _copied(rows, cols, C):
+    """(Places in a line of what is read; what is copied of an image into a buffer with zeros around, as the last fields
+    of Sums; how many numbers that buffer holds). Where nothing reaches over the edge the image is read where it lies."""
+    if rows.inside and cols.inside:
+        return cols.X, (0,) * 6, 0
+    (in_rows, of_rows), (in_cols, of_cols) = overlap(*rows), overlap(*cols)
     lines, run = of_rows.stop - of_rows.start, (of_cols.stop - of_cols.start) * C
     copied = (max(1, lines), run if lines else 0, cols.X * C, (of_rows.start * cols.X + of_cols.start) * C,   # no lines
-              width * C, (in_rows.start * width + in_cols.start) * C)                         # would mean: x as it is
-    return at, off, copied, rows.span * width * C
+              cols.span * C, (in_rows.start * cols.span + in_cols.start) * C)                 # would mean: x as it is
+    return cols.span, copied, rows.span * cols.span * C
+
+
+def _reading(rows, cols, frame, width, C):
+    """(at, off) of Eq. (1)."""
+    start = (0, 0) if not all(axis.inside for axis in frame) else [axis.start for axis in frame]
+    start = [axis.start - of.start + begin for axis, of, begin in zip((rows, cols), frame, start)]
+    at = _table((start[0] + rows.stride * np.arange(rows.Y)) * width * C,
+                (start[1] + cols.stride * np.arange(cols.Y)) * C)
+    off = _table(rows.dilation * np.arange(rows.K) * width * C, cols.dilation * np.arange(cols.K) * C, np.arange(C))
+    return at, off
 
 
 def _table(*parts):
@@ -141,25 +181,25 @@ def _table(*parts):
     return functools.reduce(np.add.outer, parts).reshape(-1).astype(np.int32)
 
 
-# ---- calls -----------------------------------------------------------------------------------------------------------
+# ---- the call --------------------------------------------------------------------------------------------------------
 class Code:
-    """The functions of a compiled convolution.c, and L, how many numbers it multiplies at a time."""
+    """A compiled convolution.c: its one function, and L, how many numbers it multiplies at a time."""
 
     def __init__(self, library):
-        self.products, self.dots, self.L = library.products_of_images, library.dots_of_images, library.lanes()
-        for function in (self.products, self.dots):
-            function.restype, function.argtypes = None, [ctypes.POINTER(Sums), ctypes.c_long] + [ctypes.c_void_p] * 5
+        self.over_images, self.L = library.over_images, library.lanes()
+        long, pointer = ctypes.c_long, ctypes.c_void_p
+        self.over_images.restype = None
+        self.over_images.argtypes = [pointer, long, long, pointer, long, long, *[pointer] * 2, long, *[pointer] * 3, long, long]
 
 
 code = functools.cache(Code)          # of a library
 
 
-def _call(function, sums, room, images, x, q, b, z):
-    """Compute z from the images in a slice of x, with a buffer of ``room`` numbers."""
-    buffer = np.zeros(room, z.dtype)
-    x, q, z = (_address(array) + images.start * step * z.itemsize
-               for array, step in ((x, sums.x_image), (q, sums.q_image), (z, sums.z_image)))
-    function(sums, images.stop - images.start, x, _address(buffer), q, None if b is None else _address(b), z)
+def _run(code, threads, parts, sums, room, x, q, b, z, apart=0, few=False):
+    """Compute z from all images of x, on so many threads."""
+    buffers = np.zeros(parts * room, z.dtype)
+    code.over_images(native.crew(), threads, parts, sums, len(sums), len(x), _address(x), _address(buffers), room, _address(q),
+                     None if b is None else _address(b), _address(z), apart, few)
 
 
 def _address(array):

@@ -2,8 +2,8 @@
 
 An optimiser's update reads and writes the same few arrays (θ, its gradient, its moments) in about ten passes. Over
 arrays larger than the cache each pass would travel to memory and back. So on the CPU the update runs block after
-block, and all of its passes over one block stay in the cache; on a GPU it is compiled into one kernel. The update
-itself is written once, as the formula in place::
+block, and all of its passes over one block stay in the cache. Where there is a compiler for the device, it is compiled
+into one loop or kernel (`Backend.in_place`). The update itself is written once, as the formula in place::
 
     def descend(xp, theta, g, lr):
         theta -= lr * g
@@ -22,11 +22,9 @@ class Blockwise:
 
     def __init__(self, update, block=BLOCK):
         self.update, self.block = update, block
-        self._kernels = {}          # backend's name -> compiled kernel
 
     def __call__(self, xp, arrays, *numbers):
-        if xp.fuses:
-            self._kernel(xp)(*arrays, *numbers)
+        if xp.in_place(self.update, *arrays, numbers=numbers):
             return
         size = arrays[0].size
         if size <= self.block or not all(a.flags.c_contiguous for a in arrays):
@@ -35,11 +33,3 @@ class Blockwise:
         flat = [a.reshape(-1) for a in arrays]                                # (n,): views, since contiguous
         for start in range(0, size, self.block):
             self.update(xp, *(a[start:start + self.block] for a in flat), *numbers)
-
-    def _kernel(self, xp):
-        if xp.name not in self._kernels:
-            def kernel(*args):
-                self.update(xp, *args)
-            kernel.__name__ = self.update.__name__                            # the compiled kernel's name
-            self._kernels[xp.name] = xp.fuse(kernel)
-        return self._kernels[xp.name]
