@@ -115,9 +115,20 @@ class Backend:
         compiled."""
         return None
 
-    def library(self, name, dtype):
-        """The C file ``name`` of `minigen.native`, compiled for numbers of ``dtype``; None where there is none."""
+    def sum_last(self, function, *arrays):
+        """Σ of function(xp, *arrays), elementwise in arrays of one shape (…, K), along the last axis: (…, 1); None where
+        nothing is compiled."""
         return None
+
+    def sums(self, dtype):
+        """The compiled sums of `minigen.native.sums` for numbers of ``dtype``; None where there are none."""
+        return None
+
+    def affine(self, a, b, bias):
+        """a b + bias for matrices (M, K), (K, N) and a row (N,)."""
+        z = self.matmul(a, b)
+        z += bias
+        return z
 
     def synchronize(self):
         """Wait until all queued work is done (nothing to wait for on a CPU)."""
@@ -131,7 +142,8 @@ class NumpyBackend(Backend):
 
     def __init__(self):
         super().__init__("numpy", np, np.ndarray)
-        self.where, self.maximum, self.matmul = _where, _maximum, _matmul
+        self.where, self.maximum = _where, _maximum
+        del self.__dict__["matmul"]                               # it is a method here
 
     def to_numpy(self, array):
         return np.array(array)
@@ -146,6 +158,10 @@ class NumpyBackend(Backend):
 
     def spread(self, work, n, numbers):
         return threads.spread(work, threads.shares(n, numbers))
+
+    def threads(self, numbers):
+        """On how many threads compiled code should handle so many numbers."""
+        return threads.count() if numbers >= threads.SMALL_COMPILED else 1
 
     def elementwise(self, function, *arrays, numbers=()):
         out, done = self._compiled(function, arrays, numbers)
@@ -170,19 +186,36 @@ class NumpyBackend(Backend):
         if not native.build.on or arrays[0].size < _LARGE or any(a.dtype != np.float32 for a in arrays):
             return None, False
         chain = native.chain(function, len(arrays), len(numbers))
-        return chain.fill(self.parts(arrays[0].size), arrays, numbers) if chain else (None, False)
-
-    def parts(self, numbers):
-        return threads.count() if numbers >= threads.SMALL_COMPILED else 1
+        return chain.fill(self.threads(arrays[0].size), arrays, numbers) if chain else (None, False)
 
     def sum_middle(self, function, *arrays):
+        return self._compiled_sum(function, arrays, 1)
+
+    def sum_last(self, function, *arrays):
+        shape = arrays[0].shape
+        if any(array.shape != shape or not array.flags.c_contiguous for array in arrays):
+            return None
+        total = self._compiled_sum(function, [array.reshape(1, -1, shape[-1]) for array in arrays], 2)
+        return None if total is None else total.reshape(*shape[:-1], 1)
+
+    def _compiled_sum(self, function, arrays, summed):
         if not native.build.on or arrays[0].size < _LARGE or any(a.dtype != np.float32 for a in arrays):
             return None
-        chain = native.chain(function, len(arrays), summed=True)
-        return chain.sum(self.parts(arrays[0].size), arrays) if chain else None
+        chain = native.chain(function, len(arrays), summed=summed)
+        return chain.sum(self.threads(arrays[0].size), arrays) if chain else None
 
-    def library(self, name, dtype):
-        return native.library(name, dtype)
+    def sums(self, dtype):
+        return native.sums.code(dtype.char) if native.build.on else None
+
+    def matmul(self, a, b, **options):
+        """``np.matmul``, compiled where that is faster."""
+        z = None if options or not native.build.on else native.sums.matmul(a, b, None, threads.count())
+        return _matmul(a, b, **options) if z is None else z
+
+    def affine(self, a, b, bias):
+        fits = native.build.on and bias.dtype == a.dtype
+        z = native.sums.matmul(a, b, bias, threads.count()) if fits else None
+        return super().affine(a, b, bias) if z is None else z
 
     def scatter_add(self, target, index, values):
         np.add.at(target, index, values)

@@ -37,12 +37,49 @@ __all__ = ["softmax", "log_softmax", "one_hot", "softmax_cross_entropy", "sigmoi
 @primitive
 def softmax(xp, x, *, axis=-1):
     """eˣ / Σ eˣ along an axis: probabilities from logits. A logit of −∞ gets probability 0."""
-    p = xp.exp(x - xp.max(x, axis=axis, keepdims=True))                                             # Eq. (1)
-    p /= xp.sum(p, axis=axis, keepdims=True)
-    return p
+    p = xp.elementwise(_exp_of_gap, x, xp.max(x, axis=axis, keepdims=True))                         # Eq. (1)
+    return xp.elementwise(_quotient, p, _total(xp, _itself, p, axis=axis))
 
 
-softmax.vjp(lambda g, out, axis: out * (g - sum(g * out, axis=axis, keepdims=True)))
+def _exp_of_gap(xp, x, m, out=None):
+    return xp.exp(xp.subtract(x, m, out=out), out=out)
+
+
+def _quotient(xp, x, y, out=None):
+    return xp.divide(x, y, out=out)
+
+
+def _itself(xp, x):
+    return x
+
+
+def _total(xp, function, *arrays, axis):
+    """The sum along an axis, which stays with length one, of an elementwise function of arrays of one shape; the last
+    axis in one loop where that can be compiled."""
+    total = xp.sum_last(function, *arrays) if axis in (-1, arrays[0].ndim - 1) else None
+    return xp.sum(function(xp, *arrays), axis=axis, keepdims=True) if total is None else total
+
+
+@primitive
+def _softmax_pullback(xp, g, p, *, axis):
+    """p (g − Σ g p), Eq. (1)."""
+    return xp.elementwise(_weighted_excess, g, p, _total(xp, _product, g, p, axis=axis))
+
+
+def _product(xp, x, y):
+    return x * y
+
+
+def _weighted_excess(xp, g, p, mean, out=None):
+    y = xp.subtract(g, mean, out=out)
+    y *= p
+    return y
+
+
+softmax.vjp(lambda g, out, axis: _softmax_pullback(g, out, axis))
+_softmax_pullback.vjp(lambda u, p, axis: _softmax_pullback(u, p, axis),
+                      lambda u, g, p, axis: (u * (g - sum(g * p, axis=axis, keepdims=True))
+                                             - g * sum(u * p, axis=axis, keepdims=True)))
 
 
 def softmax_composite(x, axis=-1):
@@ -260,13 +297,11 @@ def linear_composite(x, W, b):
 def _linear(xp, x, W, b):
     if x.ndim == 0 or W.ndim != 2 or x.shape[-1] != W.shape[0] or b.shape != W.shape[1:]:
         raise ValueError("wants x (…, D), W (D, O) and b (O,)")
-    y = xp.matmul(_rows(x), W)
-    y += b
-    return y.reshape(*x.shape[:-1], W.shape[1])
+    return xp.affine(_rows(x), W, b).reshape(*x.shape[:-1], W.shape[1])
 
 
-_linear.vjp(lambda g, W, x_shape: (_rows(g) @ W.T).reshape(x_shape),                                # Eq. (5)
-            lambda g, x: _rows(x).T @ _rows(g),
+_linear.vjp(lambda g, W, x_shape: matmul(_rows(g), W.T).reshape(x_shape),                           # Eq. (5)
+            lambda g, x: matmul(_rows(x).T, _rows(g)),
             lambda g: sum(_rows(g), axis=0))
 
 

@@ -141,12 +141,12 @@ _give_functions()
 
 class Chain:
     """``function(xp, *arrays, *numbers)``, elementwise in so many arrays, recorded and compiled for float32; with
-    ``summed``, what it returns is summed over the middle axis of three.
+    ``summed`` = 1 or 2, what it returns is summed over the middle or the last axis of three.
 
     Raises CannotRecord if that cannot be done.
     """
 
-    def __init__(self, function, arrays, numbers, summed=False):
+    def __init__(self, function, arrays, numbers, summed=0):
         lines = []
         inputs = [Value(lines, "real", f"x{k}") for k in range(arrays)]
         given = [Value(lines, "double", f"numbers[{k}]") for k in range(numbers)]
@@ -158,9 +158,10 @@ class Chain:
         stores = [f"p{k}[l] = {value.text};" for k, value in enumerate(inputs) if value.text != f"x{k}"]
         self.types, self.returns = ["real"] * arrays, result is not None
         if self.returns:
-            stores.append(f"p{arrays}[l] {'+=' if summed else '='} {_operand(result, 'real')};")
+            where = "total" if summed == 2 else f"p{arrays}[l]"
+            stores.append(f"{where} {'+=' if summed else '='} {_operand(result, 'real')};")
             self.types.append("double" if summed else "real")
-        self.arrays, self.body, self.name = arrays, lines + stores, function.__name__.strip("_")
+        self.summed, self.arrays, self.body, self.name = summed, arrays, lines + stores, function.__name__.strip("_")
         self.numbers, self.pointers = ctypes.c_double * numbers, ctypes.c_void_p * len(self.types)
         self.loops = {}                                              # arrays that do not change along it -> compiled
         self._loop(())
@@ -169,7 +170,7 @@ class Chain:
         """The loops compiled for arrays of which the ``steady`` ones (their numbers) do not change along the innermost.
         Raises CannotRecord without a compiler."""
         if steady not in self.loops:
-            library = build.compiled(_source(self.body, self.arrays, self.types, steady), self.name, "float32")
+            library = build.compiled(_source(self.body, self.arrays, self.types, steady, self.summed), self.name, "f")
             if library is None or build.crew() is None:
                 raise CannotRecord("there is no compiler")
             library.chain.restype, library.chain.argtypes = None, _ARGUMENTS
@@ -191,19 +192,20 @@ class Chain:
         return out, True
 
     def sum(self, threads, arrays):
-        """Σ_s of what the function makes of float32 arrays (B, S, C), or stretched to that: (B, C), added up in double
-        precision; None where the last axis does not lie side by side."""
-        B, S, C = arrays[0].shape
-        layout = _sum_layout((B, S, C), *[(array.shape, array.strides) for array in arrays])
+        """Of what the function makes of float32 arrays (B, S, C), or stretched to that, Σ_s (B, C) or Σ_c (B, S), added
+        up in double precision; None where the last axis does not lie side by side."""
+        shape = arrays[0].shape
+        layout = _sum_layout(shape, self.summed, *[(array.shape, array.strides) for array in arrays])
         if layout is None:
             return None
-        parts = threads if B == 1 else PIECES * threads               # for B = 1 each part has sums of its own
-        sums = numpy.zeros((parts if B == 1 else 1, B, C))
+        apart = self.summed == layout.axis                            # what is cut is summed: each part has its own sums
+        parts = threads if apart else PIECES * threads
+        sums = numpy.zeros((parts if apart else 1, shape[0], shape[3 - self.summed]))
         self._run(layout, threads, parts, (), [*arrays, sums])
-        return sums.sum(axis=0, dtype=numpy.float32) if B == 1 else sums[0].astype(numpy.float32)
+        return sums.sum(axis=0, dtype=numpy.float32) if apart else sums[0].astype(numpy.float32)
 
     def _run(self, layout, threads, parts, numbers, arrays):
-        addresses = self.pointers(*[array.__array_interface__["data"][0] for array in arrays])
+        addresses = self.pointers(*map(build.address, arrays))
         parts = max(1, min(parts, layout.lengths[layout.axis]))
         self._loop(layout.steady)(build.crew(), threads, parts, layout.lengths, layout.strides, layout.axis, layout.steps,
                                   layout.apart, self.numbers(*numbers), len(arrays), addresses)
@@ -260,18 +262,19 @@ def _layout(shape, returns, *forms):
 
 
 @functools.lru_cache(1024)
-def _sum_layout(shape, *forms):
-    """The same for a sum over the middle axis, into one (B, C) array of doubles, or for B = 1 into one for each part."""
+def _sum_layout(shape, summed, *forms):
+    """The same for sums over one axis of three, into (B, C) or (B, S) doubles, for each part if it is that axis that is
+    cut."""
     rows = [_stretched(shape, *form) for form in forms]
     if any(row is None or row[2] not in (0, ITEM) for row in rows):
         return None
     B, S, C = shape
-    steady, axis, double = tuple(k for k, row in enumerate(rows) if not row[2]), 0 if B > 1 else 1, 2 * ITEM
-    loops = [(length, *(row[d] for row in rows), (C, 0, 1)[d] * ITEM) for d, length in enumerate(shape)]
-    steps = [row[axis] for row in rows]
-    if axis == 0:
-        return _layout_of(loops, axis, steady, [*steps, C * double])
-    return _layout_of(loops, axis, steady, [*steps, 0], [0] * len(rows) + [B * C * double])
+    steady, axis = tuple(k for k, row in enumerate(rows) if not row[2]), 0 if B > 1 else 1
+    of_sums = (C, 0, 1) if summed == 1 else (S, 1, 0)                 # numbers from one sum to the next
+    loops = [(length, *(row[d] for row in rows), of_sums[d] * ITEM) for d, length in enumerate(shape)]
+    steps = [*(row[axis] for row in rows), 2 * ITEM * of_sums[axis]]
+    apart = [0] * len(rows) + [2 * ITEM * B * C if summed == axis else 0]
+    return _layout_of(loops, axis, steady, steps, apart)
 
 
 def _stretched(shape, own, strides):
@@ -282,21 +285,25 @@ def _stretched(shape, own, strides):
     return [0] * missing + [0 if mine == 1 else stride for mine, stride in zip(own, strides)]
 
 
-def _source(body, inputs, types, steady):
+def _source(body, inputs, types, steady, summed):
     """The whole text in C: three loops, the innermost over what lies side by side."""
-    starts = [f"        {kind} *restrict p{k} = ({kind} *)arrays[{k}] + i * strides[{2 * k}] + j * strides[{2 * k + 1}];"
+    starts = [f"{kind} *restrict p{k} = ({kind} *)arrays[{k}] + i * strides[{2 * k}] + j * strides[{2 * k + 1}];"
               for k, kind in enumerate(types)]
     loads = [f"const real x{k} = p{k}[{'0' if k in steady else 'l'}];" for k in range(inputs)]
+    before, after = ["double total = 0;", '_Pragma("omp simd reduction(+:total)")'], [f"*p{inputs} = total;"]
+    if summed != 2:
+        before, after = ['_Pragma("GCC ivdep")'], []
     return "\n".join([build.text("elementary.h"), build.text("chain.h"),
                       "static void loops(const long *shape, const long *strides, const double *numbers, "
                       "char *const *arrays) {",
-                      "    for (long i = 0; i < shape[0]; i++) for (long j = 0; j < shape[1]; j++) {", *starts,
-                      '        _Pragma("GCC ivdep")', "        for (long l = 0; l < shape[2]; l++) {",
-                      *(f"            {line}" for line in loads + body), "        }", "    }", "}", ""])
+                      "    for (long i = 0; i < shape[0]; i++) for (long j = 0; j < shape[1]; j++) {",
+                      *(f"        {line}" for line in starts + before), "        for (long l = 0; l < shape[2]; l++) {",
+                      *(f"            {line}" for line in loads + body), "        }",
+                      *(f"        {line}" for line in after), "    }", "}", ""])
 
 
 @functools.cache
-def chain(function, arrays, numbers=0, summed=False):
+def chain(function, arrays, numbers=0, summed=0):
     """The `Chain` of a function of so many arrays and numbers; None if it cannot be recorded or compiled."""
     try:
         return Chain(function, arrays, numbers, summed)

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #ifndef LOOKS
-#define LOOKS 0
-#define YIELD 1
+#define LOOKS 4000
+#define YIELD 8
 #endif
 enum { MEMBERS = 63 };
 #if defined __x86_64__

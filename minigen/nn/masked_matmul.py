@@ -45,10 +45,10 @@ def _strips(mask):
 def masked_matmul(xp, x, W, mask, *, parts):
     """x (W ⊙ M), Eq. (1): (N, in), (in, out) → (N, out). ``parts`` are the `strips` of the mask."""
     if len(parts[0]) == 1:
-        return x @ (W * mask)
+        return xp.matmul(x, W * mask)
     y = xp.zeros((x.shape[0], W.shape[1]), dtype=x.dtype)
     for (r, s), (a, b) in parts[0]:
-        y[:, a:b] = x[:, r:s] @ (W[r:s, a:b] * mask[r:s, a:b])
+        y[:, a:b] = xp.matmul(x[:, r:s], W[r:s, a:b] * mask[r:s, a:b])
     return y
 
 
@@ -61,10 +61,10 @@ masked_matmul.vjp(lambda g, W, mask, parts: masked_matmul(g, W.T, mask.T, parts[
 def masked_outer(xp, x, g, mask, *, parts):
     """M ⊙ (xᵀ g): (N, in), (N, out) → (in, out)."""
     if len(parts[0]) == 1:
-        return (x.T @ g) * mask
+        return xp.matmul(x.T, g) * mask
     out = xp.zeros((x.shape[1], g.shape[1]), dtype=x.dtype)
     for (r, s), (a, b) in parts[0]:
-        xp.multiply(x[:, r:s].T @ g[:, a:b], mask[r:s, a:b], out=out[r:s, a:b])
+        xp.multiply(xp.matmul(x[:, r:s].T, g[:, a:b]), mask[r:s, a:b], out=out[r:s, a:b])
     return out
 
 

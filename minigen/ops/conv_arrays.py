@@ -102,8 +102,7 @@ def _share(xp, w, y, work):
 
 def _code(xp, dtype, *arrays):
     """The compiled sums for numbers of this dtype, or None where there are none."""
-    library = xp.library("convolution.c", dtype) if compiled.fits(*arrays) else None
-    return compiled.code(library) if library else None
+    return xp.sums(dtype) if compiled.fits(*arrays) else None
 
 
 def _dtype(xp, *arrays):

@@ -1,4 +1,4 @@
-r"""Convolution by compiled code: the three sums of `minigen.ops.conv_arrays` as calls of ``native/convolution.c``.
+r"""Convolution by compiled code: the three sums of `minigen.ops.conv_arrays` as calls of ``native/sums.c``.
 
 The C code knows no geometry. It adds up products of what lies at the places in tables of numbers, which are made here,
 once for each geometry. Of one image, let m be a place of y, and t a tap with a channel of x:
@@ -16,18 +16,16 @@ with the taps that meet such places, with stride 1.
 Vectors of L numbers are multiplied at a time, along o. The last one may reach over the end of a row; what it makes there
 of the numbers behind is dropped.
 """
-import ctypes
 import functools
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from minigen import native
+from minigen.native import sums
 from minigen.ops.conv_geometry import overlap, phases
 
 ROOM = 1 << 31            # places are counted in 32 bits
-PIECES = 1                # of work for each thread, so that one that is late does less
 FEW = 4                   # with at most L / FEW numbers along o, vectors lie along t
 
 
@@ -56,12 +54,13 @@ def _convolve(xp, code, x, b, y, kernels, parts):
     … of y and the columns q, q + s′, …"""
     C, O = x.shape[3], y.shape[3]
     few = FEW * O <= code.L and C % code.L == 0
-    x, b = np.ascontiguousarray(x, y.dtype), _readable(np.zeros(O) if b is None else b, code.L, y.dtype)
+    x, b = np.ascontiguousarray(x, y.dtype), sums.readable(np.zeros(O) if b is None else b, code.L, y.dtype)
     kernels = [w.reshape(-1, O).T if few else w for w in kernels]
     w = np.concatenate([w.reshape(-1) for w in kernels]) if len(kernels) > 1 else kernels[0].reshape(-1)
-    sums, room = _convolution(parts, C, O, tuple(stride // y.itemsize for stride in y.strides[:3]))
-    threads = max(1, min(len(y), xp.parts(w.size * y.size // O)))
-    _run(code, threads, min(PIECES * threads, max(1, len(y))), sums, room, x, _readable(w, code.L, y.dtype, O), b, y, few=few)
+    each, room = _convolution(parts, C, O, tuple(stride // y.itemsize for stride in y.strides[:3]))
+    threads = max(1, min(len(y), xp.threads(w.size * y.size // O)))
+    code(each, x, sums.readable(w, code.L, y.dtype, O), b, y, threads=threads, parts=threads, images=len(y), room=room,
+         few=few)
 
 
 def weight_grad(xp, code, x, y, rows, cols, dtype):
@@ -70,54 +69,29 @@ def weight_grad(xp, code, x, y, rows, cols, dtype):
     if O < min(L, C) and rows.stride == cols.stride == 1:            # the other way round o is the longer axis
         turned = weight_grad(xp, code, y, x, rows.turned, cols.turned, dtype)
         return turned[::-1, ::-1].swapaxes(2, 3)
-    sums, room = _gradient(rows, cols, C, O)
-    threads = max(1, min(len(y), xp.parts(rows.K * cols.K * C * y.size)))
+    each, room = _gradient(rows, cols, C, O)
+    threads = max(1, min(len(y), xp.threads(rows.K * cols.K * C * y.size)))
     w = np.zeros((threads, rows.K, cols.K, C, O), dtype)
-    _run(code, threads, threads, sums, room, np.ascontiguousarray(x, dtype), _readable(y, L, dtype), None, w, apart=w[0].size)
+    code(each, np.ascontiguousarray(x, dtype), sums.readable(y, L, dtype), None, w, threads=threads, parts=threads,
+         images=len(y), room=room, apart=w[0].size)
     return w[0] if threads == 1 else w.sum(axis=0)
 
 
-def _readable(array, L, dtype, row=None):
-    """The array, contiguous and of this dtype, with room behind it if vectors of L reach over the end of its rows."""
-    if (row or array.shape[-1]) % L == 0:
-        return np.ascontiguousarray(array, dtype)
-    flat = np.zeros(array.size + L, dtype)
-    inside = flat[:array.size].reshape(array.shape)
-    inside[...] = array
-    return inside
-
-
 # ---- tables ----------------------------------------------------------------------------------------------------------
-class Sums(ctypes.Structure):
-    """``struct sums`` of convolution.c."""
-    _fields_ = [(name, ctypes.c_long) for name in ("rows", "terms", "O")]
-    _fields_ += [(name, ctypes.c_void_p) for name in ("row_x", "row_z", "sum_x", "sum_q")]
-    _fields_ += [(name, ctypes.c_long) for name in ("q_first", "x_image", "q_image", "z_image", "lines", "run", "x_line", "x_first",
-                                                    "line", "first")]
-
-
-
-def _sums(O, row_x, row_z, sum_x, sum_q, *numbers):
-    """Sums of these tables and the numbers that follow them."""
-    sums = Sums(len(row_x), len(sum_x), O, *map(_address, (row_x, row_z, sum_x, sum_q)), *numbers)
-    sums.tables = row_x, row_z, sum_x, sum_q                                         # kept alive with their addresses
-    return sums
-
-
 @functools.lru_cache(512)
 def _convolution(parts, C, O, strides):
     """(Eq. (2), left, for each of the parts, as an array of Sums; how many numbers the buffer holds)."""
     frame = [_frame([part[d] for part in parts]) for d in (0, 1)]
     width, copied, room = _copied(*frame, C)
-    sums, first = [], 0
+    each, first = [], 0
     for rows, cols, *places in parts:
         at, off = _reading(rows, cols, frame, width, C)
         to = _table(*((p + s * np.arange(axis.Y)) * stride
                       for axis, (p, s), stride in zip((rows, cols), places, strides[1:])))
-        sums.append(_sums(O, at, to, off, O * np.arange(len(off), dtype=np.int32), first, rows.X * cols.X * C, 0,
-                          strides[0], *copied))
+        each.append(sums.make(O, at, to, off, O * np.arange(len(off)), 0, first, (rows.X * cols.X * C, 0, strides[0]),
+                              copied))
         first += len(off) * O
-    return _array(sums), room
+    return sums.array(each), room
 
 
 @functools.lru_cache(512)
@@ -126,14 +100,9 @@ def _gradient(rows, cols, C, O):
     frame = [_frame([axis]) for axis in (rows, cols)]
     width, copied, room = _copied(*frame, C)
     at, off = _reading(rows, cols, frame, width, C)
-    to, of_w = (O * np.arange(n, dtype=np.int32) for n in (len(at), len(off)))
-    return _array([_sums(O, off, of_w, at, to, 0, rows.X * cols.X * C, len(at) * O, 0, *copied)]), room
-
-
-def _array(sums):
-    array = (Sums * len(sums))(*sums)
-    array.sums = sums                                                                # with their tables
-    return array
+    to, of_w = O * np.arange(len(at)), O * np.arange(len(off))
+    images = rows.X * cols.X * C, len(at) * O, 0
+    return sums.array([sums.make(O, off, of_w, at, to, 0, 0, images, copied)]), room
 
 
 class Frame(NamedTuple):
@@ -179,28 +148,3 @@ def _reading(rows, cols, frame, width, C):
 def _table(*parts):
     """All sums of one number from each part, in C order."""
     return functools.reduce(np.add.outer, parts).reshape(-1).astype(np.int32)
-
-
-# ---- the call --------------------------------------------------------------------------------------------------------
-class Code:
-    """A compiled convolution.c: its one function, and L, how many numbers it multiplies at a time."""
-
-    def __init__(self, library):
-        self.over_images, self.L = library.over_images, library.lanes()
-        long, pointer = ctypes.c_long, ctypes.c_void_p
-        self.over_images.restype = None
-        self.over_images.argtypes = [pointer, long, long, pointer, long, long, *[pointer] * 2, long, *[pointer] * 3, long, long]
-
-
-code = functools.cache(Code)          # of a library
-
-
-def _run(code, threads, parts, sums, room, x, q, b, z, apart=0, few=False):
-    """Compute z from all images of x, on so many threads."""
-    buffers = np.zeros(parts * room, z.dtype)
-    code.over_images(native.crew(), threads, parts, sums, len(sums), len(x), _address(x), _address(buffers), room, _address(q),
-                     None if b is None else _address(b), _address(z), apart, few)
-
-
-def _address(array):
-    return array.__array_interface__["data"][0]

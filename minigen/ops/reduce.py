@@ -53,13 +53,20 @@ def _count(shape, axis):
 
 # ---- sum and its adjoint ---------------------------------------------------------------------------------------------
 def _sum(xp, x, axis, keepdims):
-    """Σ_A x, Eq. (1). A large sum over leading axes, where NumPy is slow, goes through `_sum_rows`."""
+    """Σ_A x, Eq. (1). A large sum over leading axes, where NumPy is slow, is compiled or goes through
+    `_sum_rows`."""
     if x.size >= LARGE and x.dtype.char in "fd" and x.flags.c_contiguous:           # f, d: float32, float64
         axes = _axes(axis, x.ndim)
         D = math.prod(x.shape[len(axes):])
         if D > 1 and set(axes) == set(range(len(axes))):
-            return _sum_rows(xp, x.reshape(-1, D)).reshape(_kept(x.shape, axis) if keepdims else x.shape[len(axes):])
+            rows = x.reshape(-1, D)
+            total = xp.sum_middle(_itself, rows[None])
+            return (_sum_rows(xp, rows) if total is None else total).reshape(_kept(x.shape, axis) if keepdims else x.shape[len(axes):])
     return xp.sum(x, axis=axis, keepdims=keepdims)
+
+
+def _itself(xp, x):
+    return x
 
 
 def _sum_rows(xp, x):
