@@ -26,6 +26,8 @@ from minigen import backend, errors
 from minigen.primitive import Node, _mode, _set_mode
 from minigen.tensor import Tensor, to_array
 
+LARGE = 1 << 15           # numbers from which adding up cotangents is worth a look whether that can be compiled
+
 
 # ---- the backward pass -----------------------------------------------------------------------------------------------
 def backpropagate(roots, cotangents, wanted=None, create_graph=False, retain_graph=False, until=0):
@@ -49,7 +51,7 @@ def backpropagate(roots, cotangents, wanted=None, create_graph=False, retain_gra
             if type(target) is Node and target.serial >= until:
                 heapq.heappush(heap, (-target.serial, target))
         elif target in ours:
-            pending[target] += h                         # add in place
+            pending[target] = _added(pending[target], h)
             return
         else:
             pending[target], owned = pending[target] + h, not create_graph
@@ -87,6 +89,17 @@ def backpropagate(roots, cotangents, wanted=None, create_graph=False, retain_gra
         if wanted is None or leaf in keep:
             found[leaf] = g if create_graph or leaf in ours else g.copy()
     return found
+
+
+def _added(total, h):
+    """total + h, in place where total is an array and no scalar."""
+    if h.size < LARGE or not backend.of(total).in_place(_plus, total, h):
+        total += h
+    return total
+
+
+def _plus(xp, total, h):
+    total += h
 
 
 def _between(roots, wanted):

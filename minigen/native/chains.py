@@ -22,6 +22,7 @@ A function that uses what is not known here, or whose course depends on values, 
 import ctypes
 import functools
 import inspect
+import itertools
 import math
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from minigen.native import build
 
 LOOPS = 3               # one inside the other; the innermost runs along memory
 ITEM = 4                # bytes of a float32
+ROWS = 8                # added up in single precision before they are added to a sum in double
 PIECES = 1              # of work for each thread, so that one that is late does less
 
 
@@ -155,13 +157,13 @@ class Chain:
             result = function(Recorder(), *inputs, *given, **out)
         except TypeError as error:                                   # an operator that Values have not
             raise CannotRecord(str(error)) from None
-        stores = [f"p{k}[l] = {value.text};" for k, value in enumerate(inputs) if value.text != f"x{k}"]
-        self.types, self.returns = ["real"] * arrays, result is not None
+        lines += [f"p{k}[l] = {value.text};" for k, value in enumerate(inputs) if value.text != f"x{k}"]
+        self.returns, self.summed, self.name = result is not None, summed, function.__name__.strip("_")
+        self.types = ["real"] * arrays + (["double" if summed else "real"] if self.returns else [])
         if self.returns:
-            where = "total" if summed == 2 else f"p{arrays}[l]"
-            stores.append(f"{where} {'+=' if summed else '='} {_operand(result, 'real')};")
-            self.types.append("double" if summed else "real")
-        self.summed, self.arrays, self.body, self.name = summed, arrays, lines + stores, function.__name__.strip("_")
+            where = ("p{}[l] =", "part +=", "total +=")[summed].format(arrays)
+            lines.append(f"{where} {_operand(result, 'real')};")
+        self.lines, self.arrays = lines, arrays
         self.numbers, self.pointers = ctypes.c_double * numbers, ctypes.c_void_p * len(self.types)
         self.loops = {}                                              # arrays that do not change along it -> compiled
         self._loop(())
@@ -170,7 +172,7 @@ class Chain:
         """The loops compiled for arrays of which the ``steady`` ones (their numbers) do not change along the innermost.
         Raises CannotRecord without a compiler."""
         if steady not in self.loops:
-            library = build.compiled(_source(self.body, self.arrays, self.types, steady, self.summed), self.name, "f")
+            library = build.compiled(_source(self.lines, self.arrays, self.types, steady, self.summed), self.name, "f")
             if library is None or build.crew() is None:
                 raise CannotRecord("there is no compiler")
             library.chain.restype, library.chain.argtypes = None, _ARGUMENTS
@@ -285,21 +287,31 @@ def _stretched(shape, own, strides):
     return [0] * missing + [0 if mine == 1 else stride for mine, stride in zip(own, strides)]
 
 
-def _source(body, inputs, types, steady, summed):
+def _source(lines, inputs, types, steady, summed):
     """The whole text in C: three loops, the innermost over what lies side by side."""
     starts = [f"{kind} *restrict p{k} = ({kind} *)arrays[{k}] + i * strides[{2 * k}] + j * strides[{2 * k + 1}];"
               for k, kind in enumerate(types)]
-    loads = [f"const real x{k} = p{k}[{'0' if k in steady else 'l'}];" for k in range(inputs)]
-    before, after = ["double total = 0;", '_Pragma("omp simd reduction(+:total)")'], [f"*p{inputs} = total;"]
-    if summed != 2:
-        before, after = ['_Pragma("GCC ivdep")'], []
+
+    def body(row=0):
+        """The lines for place l, or for l of a row further on."""
+        further = [f"{row} * strides[{2 * k + 1}] + " if row else "" for k in range(inputs)]
+        return [f"const real x{k} = p{k}[{further[k]}{'0' if k in steady else 'l'}];" for k in range(inputs)] + lines
+
+    along = "for (long l = 0; l < shape[2]; l++) {"
+    if summed == 1:                     # ROWS rows at a time, so that the sums travel less
+        add = f"p{inputs}[l] += part;"
+        inner = [f"for (; j + {ROWS} <= shape[1]; j += {ROWS}) {{", *starts, along, "real part = 0;",
+                 *itertools.chain(*(["{", *body(row), "}"] for row in range(ROWS))), add, "}", "}",
+                 "for (; j < shape[1]; j++) {", *starts, along, "real part = 0;", *body(), add, "}", "}"]
+        inner = ["long j = 0;", *inner]
+    else:
+        before, after = ('_Pragma("GCC ivdep")', "") if not summed else \
+            ('double total = 0; _Pragma("omp simd reduction(+:total)")', f"*p{inputs} = total;")
+        inner = ["for (long j = 0; j < shape[1]; j++) {", *starts, before, along, *body(), "}", after, "}"]
     return "\n".join([build.text("elementary.h"), build.text("chain.h"),
                       "static void loops(const long *shape, const long *strides, const double *numbers, "
                       "char *const *arrays) {",
-                      "    for (long i = 0; i < shape[0]; i++) for (long j = 0; j < shape[1]; j++) {",
-                      *(f"        {line}" for line in starts + before), "        for (long l = 0; l < shape[2]; l++) {",
-                      *(f"            {line}" for line in loads + body), "        }",
-                      *(f"        {line}" for line in after), "    }", "}", ""])
+                      "for (long i = 0; i < shape[0]; i++) {", *inner, "}", "}", ""])
 
 
 @functools.cache

@@ -22,6 +22,7 @@ from minigen.native.build import address
 
 IMAGES, ROWS, COLUMNS = range(3)          # how work is cut into parts
 LEAST = 1 << 17                           # multiplications, below which NumPy's product is as fast
+DEEP = 8                                  # so many times longer must K be than M and N to be cut
 PIECES = 4                                # parts for each thread where it costs nothing, so that nobody waits long
 
 
@@ -75,21 +76,28 @@ def code(dtype):
 
 # ---- matrices --------------------------------------------------------------------------------------------------------
 def matmul(a, b, bias, threads):
-    """a b + bias for a (…, M, K), b (…, K, N) with the same axes in front, and bias (N,) or None: (…, M, N). None if
-    that is not for the code here: other types, small ones, or stacks that do not lie in memory step by step."""
-    if a.dtype != b.dtype or a.ndim != b.ndim or a.ndim < 2 or a.shape[:-2] != b.shape[:-2]:
+    """a b + bias for a (…, M, K), b (…, K, N) with the same axes in front, or a (M, K) for all, and bias (N,) or None:
+    (…, M, N). None if that is not for the code here: other types, small ones, or stacks that do not lie in memory step
+    by step."""
+    if a.dtype != b.dtype or b.ndim < 2 or a.ndim < 2 or a.shape[-1] != b.shape[-2]:
         return None
-    (*front, M, K), N = a.shape, b.shape[-1]
+    (M, K), (*front, _, N) = a.shape[-2:], b.shape
+    if a.shape[:-2] != b.shape[:-2] and a.ndim > 2:
+        return None
     batch = math.prod(front)
     run = code(a.dtype.char) if batch * M * N * K >= LEAST and min(M, N) > 4 else None
-    plan = run and _plan(run, a.shape, a.strides, N, b.strides, a.itemsize, threads)
+    plan = run and _plan(run, M, K, a.strides, b.shape, b.strides, a.itemsize, threads)
     if not plan:
         return None
-    sums, room, cut, parts = plan
-    z = numpy.empty((*front, M, N), a.dtype)
-    bias = _zeros(N, run.L, a.dtype.char) if bias is None else readable(bias, run.L, a.dtype)
-    run(sums, a, b, bias, z, threads=threads, parts=parts, cut=cut, images=batch, room=room)
-    return z
+    sums, room, cut, images, parts = plan
+    deep = images != batch
+    z = numpy.empty((images, M, N) if deep else (*front, M, N), a.dtype)
+    row = _zeros(N, run.L, a.dtype.char) if bias is None or deep else readable(bias, run.L, a.dtype)
+    run(sums, a, b, row, z, threads=threads, parts=parts, cut=cut, images=images, room=room)
+    if not deep:
+        return z
+    z = z.sum(axis=0)
+    return z if bias is None else z + bias
 
 
 @functools.lru_cache(64)
@@ -108,26 +116,30 @@ def readable(array, L, dtype, row=None):
 
 
 @functools.lru_cache(1024)
-def _plan(run, shape, a_strides, N, b_strides, itemsize, threads):
-    """(Eq. (2) as an array of Sums, the room each part needs, how to cut, into how many parts), or None."""
-    (*front, M, K), batch = shape, math.prod(shape[:-2])
-    steps = [_step(front, strides[:-2]) for strides in (a_strides, b_strides)]
+def _plan(run, M, K, a_strides, shape, b_strides, itemsize, threads):
+    """(Eq. (2) as an array of Sums, the room each part needs, how to cut, how many images, into how many parts), or
+    None. Where K is by far the longest it is cut, and the sum over its pieces, called images, is left to the caller."""
+    (*front, _, N), batch = shape, math.prod(shape[:-2])
+    steps = [_step(front, strides[:-2] or [0] * len(front)) for strides in (a_strides, b_strides)]
     if None in steps:
         return None
     numbers = [stride // itemsize for stride in (*steps, *a_strides[-2:], *b_strides[-2:])]
     a_image, b_image, a_row, a_column, b_row, b_column = numbers
+    columns = -(-N // run.wide)
+    cut, images, parts = ROWS, batch, max(1, min(PIECES * threads, M // 48))
+    if batch >= threads:
+        cut, parts = IMAGES, min(batch, PIECES * threads)
+    elif batch == 1 and K >= DEEP * max(M, N) and K % threads == 0:
+        cut, images, parts = IMAGES, threads, threads
+        K //= threads
+        a_image, b_image = K * a_column, K * b_row
+    elif columns >= 2 * threads:
+        cut, parts = COLUMNS, columns
     packed = b_column != 1 or N % run.L or (b_row * itemsize >= 1024 and M > 32)
     sums = make(N, a_row * numpy.arange(M), N * numpy.arange(M), a_column * numpy.arange(K), b_row * numpy.arange(K),
                 b_column if packed else 0, 0, (a_image, b_image, M * N))
-    columns = -(-N // run.wide)
-    if batch >= threads:
-        cut, parts = IMAGES, min(batch, PIECES * threads)
-    elif columns >= 2 * threads:
-        cut, parts = COLUMNS, columns
-    else:
-        cut, parts = ROWS, max(1, min(PIECES * threads, M // 48))
     room = K * (run.wide + 2) if packed else 0                       # a table of 32-bit numbers lies behind
-    return array([sums]), room, cut, parts
+    return array([sums]), room, cut, images, parts
 
 
 def _step(front, strides):
