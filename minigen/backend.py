@@ -101,8 +101,9 @@ class Backend:
         return [work(slice(0, n))]
 
     def elementwise(self, function, *arrays, numbers=()):
-        """function(xp, *arrays, *numbers), whose result is like the first array, to which the others stretch; on a CPU
-        large arrays are shared out over the cores, in one compiled loop where it can be compiled."""
+        """function(xp, *arrays, *numbers, out), whose result is like the first array, to which the others stretch; on a
+        CPU large arrays are shared out over the cores, in one loop where it can be compiled. ``function`` belongs to a
+        module: what is compiled for it is kept."""
         return function(self, *arrays, *numbers, out=None)
 
     def in_place(self, function, *arrays, numbers=()):
@@ -116,8 +117,8 @@ class Backend:
         return None
 
     def sum_last(self, function, *arrays):
-        """Σ of function(xp, *arrays), elementwise in arrays of one shape (…, K), along the last axis: (…, 1); None where
-        nothing is compiled."""
+        """Σ of function(xp, *arrays), elementwise in arrays of one shape (…, K), along the last axis: (…, 1); None
+        where nothing is compiled."""
         return None
 
     def sums(self, dtype):

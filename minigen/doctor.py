@@ -7,13 +7,14 @@ import platform
 import numpy
 
 import minigen as mg
+from minigen import native
 
 
 def examine():
     """Everything about this machine that changes what minigen does or how fast it is: {name: finding}."""
     facts = {"minigen": mg.__version__, "Python": f"{platform.python_version()} on {platform.platform()}",
              "NumPy": numpy.__version__, "BLAS": describe_blas(), **mg.levers.report,
-             "CPU": describe_cpu(), "memory": describe_memory()}
+             "C compiler": native.describe(), "CPU": describe_cpu(), "memory": describe_memory()}
     for name, package in (("SciPy", "scipy"), ("matplotlib", "matplotlib"), ("tqdm", "tqdm")):
         facts[name] = describe_package(package)
     facts["CuPy"], facts["GPU"] = describe_gpu()

@@ -14,7 +14,7 @@ from minigen import doctor
 def test_every_fact_is_a_line_of_text():
     facts = doctor.examine()
     assert list(facts) == ["minigen", "Python", "NumPy", "BLAS", "BLAS kernel", "BLAS threads", "allocator",
-                           "garbage collector", "CPU", "memory",
+                           "garbage collector", "C compiler", "CPU", "memory",
                            "SciPy", "matplotlib", "tqdm", "CuPy", "GPU"]
     assert all(isinstance(fact, str) and fact and "\n" not in fact for fact in facts.values())
     assert facts["minigen"] == mg.__version__ and facts["NumPy"] == np.__version__

@@ -178,7 +178,8 @@ def test_a_circle_of_three_is_told_once(tmp_path):
 def test_lines_can_be_read_without_scrolling():
     """At most 120 characters, in the package and beside it."""
     top = ROOT.parent
-    files = [path for folder in ("minigen", "tests", "demos") for path in sorted((top / folder).rglob("*.py"))]
+    files = [path for folder in ("minigen", "tests", "demos") for path in sorted((top / folder).rglob("*.*"))
+             if path.suffix in (".py", ".c", ".h")]
     long = [f"{path.relative_to(top)}:{number}" for path in files
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if len(line) > 120]
     assert files and not long, f"lines of more than 120 characters: {', '.join(long)}"

@@ -81,10 +81,10 @@ def compiled(source, name, dtype):
 
 
 def _load(path):
-    """The library at ``path``; None if it is not there, or not whole."""
+    """The library at ``path``; None if it is not there, not whole, or another user's."""
     try:
-        return ctypes.CDLL(str(path)) if path.exists() else None
-    except OSError:
+        return ctypes.CDLL(str(path)) if path.stat().st_uid == os.getuid() else None
+    except (OSError, AttributeError):                         # Windows has no getuid, and no such compiler
         return None
 
 

@@ -1,27 +1,17 @@
 r"""Elementwise functions compiled: one loop over memory instead of one for each operation.
 
-`Chain` takes a function that is written for arrays::
+The function, written for arrays, stays the only definition of what is computed: `minigen.native.record` notes as lines
+of C what it does, and around them stand three loops, of which the innermost runs along memory:
 
-    def descend(xp, theta, g, lr):
-        theta -= lr * g
+    for i, j:  for l:
+        const float x0 = p0[l], x1 = p1[l];             arrays may be stretched, as NumPy broadcasts them
+        …                                               the recorded lines
+        p0[l] = t1;                                     what an array became; or a new one; or a sum over j or l
 
-and calls it once with `Value`s in the place of arrays and numbers, and a `Recorder` in the place of NumPy. They compute
-nothing, but note each operation as a line of C:
-
-    for each i:
-        float t1 = (float)lr * g[i];
-        float t2 = theta[i] - t1;
-        theta[i] = t2;
-
-So the function remains the only definition of what is computed. What an array becomes in place is stored at the end,
-and a returned Value goes into a new array. Numbers meet each other in double precision, as in Python, and arrays
-rounded to theirs, as in NumPy. An array may be stretched over leading axes, as NumPy broadcasts.
-
-A function that uses what is not known here, or whose course depends on values, cannot be recorded, and stays as it is.
+One of the loops is cut into parts for the crew (``crew.c``). float32 alone: float64 is for checks, which need no speed.
 """
 import ctypes
 import functools
-import inspect
 import itertools
 import math
 from typing import NamedTuple
@@ -29,116 +19,11 @@ from typing import NamedTuple
 import numpy
 
 from minigen.native import build
+from minigen.native.record import CannotRecord, record
 
-LOOPS = 3               # one inside the other; the innermost runs along memory
+LOOPS = 3               # the depth of the nest
 ITEM = 4                # bytes of a float32
 ROWS = 8                # added up in single precision before they are added to a sum in double
-PIECES = 1              # of work for each thread, so that one that is late does less
-
-
-class CannotRecord(Exception):
-    """A function did with a Value what cannot be written as a line of C here."""
-
-
-class Value:
-    """What an expression will be: ``text`` names it in C; ``kind`` is "real" (of an array), "double" or "int" (0, 1)."""
-    __array_ufunc__ = None
-
-    def __init__(self, lines, kind, text):
-        self.lines, self.kind, self.text = lines, kind, text
-
-    def _set(self, other):
-        self.kind, self.text = other.kind, other.text
-        return self
-
-    dtype = "float32"
-
-    def astype(self, dtype, copy=True):
-        return _line(self.lines, "real", f"(real){self.text}")
-
-    def __getattr__(self, name):
-        raise CannotRecord(f"an array's {name}")
-
-    def __bool__(self):
-        raise CannotRecord("a choice that depends on values")
-
-    def __neg__(self):
-        return _line(self.lines, self.kind, f"-{self.text}")
-
-
-def _line(lines, kind, expression):
-    """Note a line that gives the expression a name; the Value of that name."""
-    name = f"t{len(lines)}"
-    lines.append(f"const {kind} {name} = {expression};")
-    return Value(lines, kind, name)
-
-
-def _operand(value, kind):
-    """How an operand of an operation between this ``kind`` is written."""
-    if isinstance(value, Value):
-        return value.text if value.kind == kind else f"({kind}){value.text}"
-    if isinstance(value, (int, float)):
-        return f"({kind}){float(value)!r}"
-    raise CannotRecord(f"an operand of type {type(value).__name__}")
-
-
-def _kind(*values):
-    kinds = {value.kind for value in values if isinstance(value, Value)}
-    return "real" if kinds - {"double"} else "double"
-
-
-def _combined(sign, x, y, result=None):
-    lines, kind = (x if isinstance(x, Value) else y).lines, _kind(x, y)
-    return _line(lines, result or kind, f"{_operand(x, kind)} {sign} {_operand(y, kind)}")
-
-
-def _give_operators():
-    for name, sign in {"add": "+", "sub": "-", "mul": "*", "truediv": "/"}.items():
-        setattr(Value, f"__{name}__", lambda x, y, sign=sign: _combined(sign, x, y))
-        setattr(Value, f"__r{name}__", lambda y, x, sign=sign: _combined(sign, x, y))
-        setattr(Value, f"__i{name}__", lambda x, y, sign=sign: x._set(_combined(sign, x, y)))
-    for name, sign in {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}.items():
-        setattr(Value, f"__{name}__", lambda x, y, sign=sign: _combined(sign, x, y, "int"))
-
-
-_give_operators()
-
-
-class Recorder:
-    """The functions of NumPy that a chain may use, on Values."""
-    name = "chain"
-
-    def __getattr__(self, name):
-        raise CannotRecord(f"xp.{name}")
-
-
-def _function(name):
-    def call(x, *others, out=None):
-        value = _call(f"c_{name}", x, *others)
-        return value if out is None else out._set(value)
-    return call
-
-
-def _call(name, *values):
-    lines = next(value.lines for value in values if isinstance(value, Value))
-    return _line(lines, "real", f"{name}({', '.join(_operand(value, 'real') for value in values)})")
-
-
-def _binary(sign):
-    def call(x, y, out=None):
-        value = _combined(sign, x, y)
-        return value if out is None else out._set(value)
-    return call
-
-
-def _give_functions():
-    for name in ("exp", "tanh", "log1p", "sqrt", "abs", "maximum", "minimum"):
-        setattr(Recorder, name, staticmethod(_function(name)))
-    for name, sign in {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}.items():
-        setattr(Recorder, name, staticmethod(_binary(sign)))
-
-
-_give_functions()
 
 
 class Chain:
@@ -149,22 +34,12 @@ class Chain:
     """
 
     def __init__(self, function, arrays, numbers, summed=0):
-        lines = []
-        inputs = [Value(lines, "real", f"x{k}") for k in range(arrays)]
-        given = [Value(lines, "double", f"numbers[{k}]") for k in range(numbers)]
-        out = {"out": None} if "out" in inspect.signature(function).parameters else {}
-        try:
-            result = function(Recorder(), *inputs, *given, **out)
-        except TypeError as error:                                   # an operator that Values have not
-            raise CannotRecord(str(error)) from None
-        lines += [f"p{k}[l] = {value.text};" for k, value in enumerate(inputs) if value.text != f"x{k}"]
-        self.returns, self.summed, self.name = result is not None, summed, function.__name__.strip("_")
+        self.lines, stores = record(function, arrays, numbers)
+        self.returns, self.summed, self.name = arrays in stores, summed, function.__name__.strip("_")
+        sums = {arrays: ("part +=", "total +=")[summed - 1]} if summed else {}
+        self.lines += [f"{sums.get(k, f'p{k}[l] =')} {value};" for k, value in stores.items()]
         self.types = ["real"] * arrays + (["double" if summed else "real"] if self.returns else [])
-        if self.returns:
-            where = ("p{}[l] =", "part +=", "total +=")[summed].format(arrays)
-            lines.append(f"{where} {_operand(result, 'real')};")
-        self.lines, self.arrays = lines, arrays
-        self.numbers, self.pointers = ctypes.c_double * numbers, ctypes.c_void_p * len(self.types)
+        self.arrays, self.numbers, self.pointers = arrays, ctypes.c_double * numbers, ctypes.c_void_p * len(self.types)
         self.loops = {}                                              # arrays that do not change along it -> compiled
         self._loop(())
 
@@ -175,7 +50,9 @@ class Chain:
             library = build.compiled(_source(self.lines, self.arrays, self.types, steady, self.summed), self.name, "f")
             if library is None or build.crew() is None:
                 raise CannotRecord("there is no compiler")
-            library.chain.restype, library.chain.argtypes = None, _ARGUMENTS
+            long, pointer = ctypes.c_long, ctypes.c_void_p
+            library.chain.restype = None
+            library.chain.argtypes = [pointer, long, long, pointer, pointer, long, *[pointer] * 3, long, pointer]
             self.loops[steady] = library.chain
         return self.loops[steady]
 
@@ -190,7 +67,7 @@ class Chain:
         if layout is None:
             return None, False
         out = numpy.empty(shape, numpy.float32) if self.returns else None
-        self._run(layout, threads, PIECES * threads, numbers, [*arrays, out] if self.returns else arrays)
+        self._run(layout, threads, numbers, [*arrays, out] if self.returns else arrays)
         return out, True
 
     def sum(self, threads, arrays):
@@ -200,21 +77,17 @@ class Chain:
         layout = _sum_layout(shape, self.summed, *[(array.shape, array.strides) for array in arrays])
         if layout is None:
             return None
-        apart = self.summed == layout.axis                            # what is cut is summed: each part has its own sums
-        parts = threads if apart else PIECES * threads
-        sums = numpy.zeros((parts if apart else 1, shape[0], shape[3 - self.summed]))
-        self._run(layout, threads, parts, (), [*arrays, sums])
+        apart = self.summed == layout.axis                            # the sum is cut: each part has sums of its own
+        sums = numpy.zeros((threads if apart else 1, shape[0], shape[3 - self.summed]))
+        self._run(layout, threads, (), [*arrays, sums])
         return sums.sum(axis=0, dtype=numpy.float32) if apart else sums[0].astype(numpy.float32)
 
-    def _run(self, layout, threads, parts, numbers, arrays):
-        addresses = self.pointers(*map(build.address, arrays))
-        parts = max(1, min(parts, layout.lengths[layout.axis]))
-        self._loop(layout.steady)(build.crew(), threads, parts, layout.lengths, layout.strides, layout.axis, layout.steps,
-                                  layout.apart, self.numbers(*numbers), len(arrays), addresses)
-
-
-_ARGUMENTS = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long, *[ctypes.c_void_p] * 2, ctypes.c_long, *[ctypes.c_void_p] * 3,
-              ctypes.c_long, ctypes.c_void_p]                                                    # of `chain` in chain.h
+    def _run(self, layout, threads, numbers, arrays):
+        """Call `chain` of chain.h."""
+        parts = max(1, min(threads, layout.lengths[layout.axis]))
+        self._loop(layout.steady)(build.crew(), threads, parts, layout.lengths, layout.strides, layout.axis,
+                                  layout.steps, layout.apart, self.numbers(*numbers), len(arrays),
+                                  self.pointers(*map(build.address, arrays)))
 
 
 class Layout(NamedTuple):
@@ -288,30 +161,32 @@ def _stretched(shape, own, strides):
 
 
 def _source(lines, inputs, types, steady, summed):
-    """The whole text in C: three loops, the innermost over what lies side by side."""
+    """The whole text in C."""
     starts = [f"{kind} *restrict p{k} = ({kind} *)arrays[{k}] + i * strides[{2 * k}] + j * strides[{2 * k + 1}];"
               for k, kind in enumerate(types)]
 
-    def body(row=0):
-        """The lines for place l, or for l of a row further on."""
+    def places(row):
+        """What is done at place l of a row."""
         further = [f"{row} * strides[{2 * k + 1}] + " if row else "" for k in range(inputs)]
-        return [f"const real x{k} = p{k}[{further[k]}{'0' if k in steady else 'l'}];" for k in range(inputs)] + lines
+        loads = [f"const real x{k} = p{k}[{further[k]}{0 if k in steady else 'l'}];" for k in range(inputs)]
+        return ["{", *loads, *lines, "}"]
 
-    along = "for (long l = 0; l < shape[2]; l++) {"
-    if summed == 1:                     # ROWS rows at a time, so that the sums travel less
-        add = f"p{inputs}[l] += part;"
-        inner = [f"for (; j + {ROWS} <= shape[1]; j += {ROWS}) {{", *starts, along, "real part = 0;",
-                 *itertools.chain(*(["{", *body(row), "}"] for row in range(ROWS))), add, "}", "}",
-                 "for (; j < shape[1]; j++) {", *starts, along, "real part = 0;", *body(), add, "}", "}"]
-        inner = ["long j = 0;", *inner]
+    def loop(rows, before="", first="", last="", after=""):
+        """Over j, some rows together, and over l."""
+        return [f"for (; j + {rows} <= shape[1]; j += {rows}) {{", *starts, before,
+                "for (long l = 0; l < shape[2]; l++) {", first, *itertools.chain(*map(places, range(rows))), last, "}",
+                after, "}"]
+
+    if summed == 1:                     # ROWS rows together, so that the sums travel less
+        inner = [line for rows in (ROWS, 1) for line in loop(rows, "", "real part = 0;", f"p{inputs}[l] += part;")]
+    elif summed == 2:
+        inner = loop(1, 'double total = 0; _Pragma("omp simd reduction(+:total)")', after=f"*p{inputs} = total;")
     else:
-        before, after = ('_Pragma("GCC ivdep")', "") if not summed else \
-            ('double total = 0; _Pragma("omp simd reduction(+:total)")', f"*p{inputs} = total;")
-        inner = ["for (long j = 0; j < shape[1]; j++) {", *starts, before, along, *body(), "}", after, "}"]
+        inner = loop(1, '_Pragma("GCC ivdep")')
     return "\n".join([build.text("elementary.h"), build.text("chain.h"),
                       "static void loops(const long *shape, const long *strides, const double *numbers, "
                       "char *const *arrays) {",
-                      "for (long i = 0; i < shape[0]; i++) {", *inner, "}", "}", ""])
+                      "for (long i = 0; i < shape[0]; i++) {", "long j = 0;", *inner, "}", "}", ""])
 
 
 @functools.cache

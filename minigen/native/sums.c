@@ -1,15 +1,11 @@
-// Convolution compiled: the sums of minigen/ops/conv_arrays.py over whole images.
+// Products of matrices, and convolutions, which are such products too: of a matrix that is never written down, since its
+// numbers lie in x, and of q,
 //
-// Of one image, let m be a place of y and t a tap of the kernel with a channel of x. What t meets at m is
-// x[at[m] + off[t]], so that the convolution and the gradient of its kernel are, w being a matrix of rows t,
+//     z[row_z[r] + o] = start + Σ_i x[row_x[r] + sum_x[i]] q[sum_q[i] + o].                                       (1)
 //
-//     y[to[m] + o] = b[o] + Σ_t x[at[m] + off[t]] w[t, o],      w[t, o] += Σ_m x[off[t] + at[m]] y[to[m] + o].    (1)
+// What the tables must hold is told in minigen/native/sums.py and minigen/ops/conv_compiled.py.
 //
-// Both are one sum, with other names: the product of a matrix that is never written down, since it lies in x, and q,
-//
-//     z[row_z[r] + o] = start + Σ_i x[row_x[r] + sum_x[i]] q[sum_q[i] + o].                                       (2)
-//
-// A processor is fastest where it adds to numbers that stay in its registers. So (2) works on one tile of z after the
+// A processor is fastest where it adds to numbers that stay in its registers. So we work on one tile of z after the
 // other: R rows of V vectors of L numbers. For each i it takes V vectors of q and R numbers of x, for R·V products.
 #include <string.h>
 
@@ -28,7 +24,7 @@ typedef real unaligned __attribute__((vector_size(BYTES), aligned(sizeof(real)),
 #define INLINE static inline __attribute__((always_inline))
 
 struct sums {
-    long rows, terms, O;                                    // r, i and o in Eq. (2) run up to these
+    long rows, terms, O;                                    // r, i and o in Eq. (1) run up to these
     const int *row_x, *row_z, *sum_x, *sum_q;
     long q_step;                                            // from o to o + 1 in q; 0: 1, and q need not be copied
     long q_first, x_image, q_image, z_image;                // where q begins; numbers from one image to the next
@@ -38,7 +34,7 @@ struct sums {
 INLINE vector load(const real *p) { return *(const unaligned *)p; }
 INLINE long least(long a, long b) { return a < b ? a : b; }
 
-// Eq. (2) for rows row … row + R − 1 and V vectors from o on, whose numbers of q begin at right[at_q[i]]. R and V are
+// Eq. (1) for rows row … row + R − 1 and V vectors from o on, whose numbers of q begin at right[at_q[i]]. R and V are
 // constants wherever this is called.
 INLINE void tile(int R, int V, const struct sums *s, const real *x, const real *right, const int *at_q, const real *b,
                  real *z, long row, long o) {
@@ -87,10 +83,7 @@ static void pack(const struct sums *s, const real *q, long o, int V, real *packe
     }
 }
 
-static void product(const struct sums *all, const real *x, const real *q, const real *b, real *z, real *room) {
-  for (long i = 0; i < all->terms || i == 0; i += DEEP) {
-    struct sums s[1] = {*all};
-    s->sum_x += i, s->sum_q += i, s->terms = least(DEEP, all->terms - i), b = i ? 0 : b;
+static void product_of_terms(const struct sums *s, const real *x, const real *q, const real *b, real *z, real *room) {
     int *packed_at = (int *)(room + s->terms * WIDEST * L);
     for (long o = 0, V; o < s->O; o += V * L) {
         V = least(WIDEST, (s->O - o + L - 1) / L);
@@ -102,7 +95,15 @@ static void product(const struct sums *all, const real *x, const real *q, const 
         else if (V == 2) for (long r = 0; r < s->rows; r += R2) tile(R2, 2, s, x, right, at, b, z, r, o);
         else             for (long r = 0; r < s->rows; r += R1) tile(R1, 1, s, x, right, at, b, z, r, o);
     }
-  }
+}
+
+// Eq. (1), so many terms at a time that what is taken of q again and again stays in the cache.
+static void product(const struct sums *s, const real *x, const real *q, const real *b, real *z, real *room) {
+    struct sums some = *s;
+    for (long i = 0; i < s->terms || i == 0; i += DEEP) {
+        some.sum_x = s->sum_x + i, some.sum_q = s->sum_q + i, some.terms = least(DEEP, s->terms - i);
+        product_of_terms(&some, x, q, i ? 0 : b, z, room);
+    }
 }
 
 INLINE real total(vector a) {
@@ -114,7 +115,7 @@ INLINE real total(vector a) {
     return part[0] + part[1];
 }
 
-// Eq. (2) for few o and q of rows o: vectors along i, which must lie side by side in x, L at a time.
+// Eq. (1) for few o and q of rows o: vectors along i, which must lie side by side in x, L at a time.
 static void dots(const struct sums *s, const real *x, const real *q, const real *b, real *z, real *unused) {
     enum { R = 8 };
     for (long o = 0; o < s->O; o++, q += s->terms)
@@ -130,7 +131,7 @@ static void dots(const struct sums *s, const real *x, const real *q, const real 
         }
 }
 
-// ---- shared out over the crew (crew.c) ---------------------------------------------------------------------------------
+// ---- shared out over the crew (crew.c) -------------------------------------------------------------------------------
 typedef void (*sharer)(void (*work)(void *, long), void *job, long parts, long threads);
 typedef void (*computer)(const struct sums *, const real *, const real *, const real *, real *, real *);
 enum cut { IMAGES, ROWS, COLUMNS };
@@ -166,14 +167,15 @@ static void do_part(void *given, long k) {
             memcpy(room + s.first + i * s.line, x + s.x_first + i * s.x_line, s.run * sizeof(real));
         for (long i = 0; i < j->S; i++) {
             const struct sums *t = j->cut == IMAGES ? j->s + i : &s;
-            j->compute(t, s.lines ? room : x, j->q + t->q_first + n * t->q_image + columns * (t->q_step ? t->q_step : 1),
-                       j->b ? j->b + columns : 0, j->z + k * j->apart + n * t->z_image + columns, room);
+            const real *q = j->q + t->q_first + n * t->q_image + columns * (t->q_step ? t->q_step : 1);
+            j->compute(t, s.lines ? room : x, q, j->b ? j->b + columns : 0,
+                       j->z + k * j->apart + n * t->z_image + columns, room);
         }
     }
 }
 
 // S sums over each of N images of x, all of which read it with the same zeros around; cut into parts by images, or where
-// S = 1 by rows or columns of z. Each part has `room` numbers to work in, and writes `apart` numbers after the one before.
+// S = 1 by rows or columns of z. Each part has `room` numbers to work in, and writes `apart` numbers after the last one.
 void over_images(sharer share, long threads, long parts, long cut, const struct sums *s, long S, long N, const real *x,
                  real *rooms, long room, const real *q, const real *b, real *z, long apart, long few) {
     struct job job = {s, S, N, parts, room, apart, x, q, b, rooms, z, few ? dots : product, cut};

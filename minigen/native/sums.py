@@ -21,7 +21,7 @@ from minigen.native import build
 from minigen.native.build import address
 
 IMAGES, ROWS, COLUMNS = range(3)          # how work is cut into parts
-LEAST = 1 << 17                           # multiplications, below which NumPy's product is as fast
+LEAST = 1 << 15                           # multiplications, below which NumPy's product is as fast
 DEEP = 8                                  # so many times longer must K be than M and N to be cut
 PIECES = 4                                # parts for each thread where it costs nothing, so that nobody waits long
 
@@ -125,8 +125,8 @@ def _plan(run, M, K, a_strides, shape, b_strides, itemsize, threads):
         return None
     numbers = [stride // itemsize for stride in (*steps, *a_strides[-2:], *b_strides[-2:])]
     a_image, b_image, a_row, a_column, b_row, b_column = numbers
-    columns = -(-N // run.wide)
-    cut, images, parts = ROWS, batch, max(1, min(PIECES * threads, M // 48))
+    columns, packed = -(-N // run.wide), b_column != 1 or N % run.L or (b_row * itemsize >= 1024 and M > 32)
+    cut, images, parts = ROWS, batch, max(1, min(threads if packed else PIECES * threads, M // 48))
     if batch >= threads:
         cut, parts = IMAGES, min(batch, PIECES * threads)
     elif batch == 1 and K >= DEEP * max(M, N) and K % threads == 0:
@@ -135,7 +135,6 @@ def _plan(run, M, K, a_strides, shape, b_strides, itemsize, threads):
         a_image, b_image = K * a_column, K * b_row
     elif columns >= 2 * threads:
         cut, parts = COLUMNS, columns
-    packed = b_column != 1 or N % run.L or (b_row * itemsize >= 1024 and M > 32)
     sums = make(N, a_row * numpy.arange(M), N * numpy.arange(M), a_column * numpy.arange(K), b_row * numpy.arange(K),
                 b_column if packed else 0, 0, (a_image, b_image, M * N))
     room = K * (run.wide + 2) if packed else 0                       # a table of 32-bit numbers lies behind

@@ -13,8 +13,8 @@ two products of matrices, one of which is never written down. A transposed convo
 (`phases`), one for each remainder that a place of x leaves when divided by the stride. Each is the convolution of y
 with the taps that meet such places, with stride 1.
 
-Vectors of L numbers are multiplied at a time, along o. The last one may reach over the end of a row; what it makes there
-of the numbers behind is dropped.
+Vectors of L numbers are multiplied at a time, along o. The last one may reach over the end of a row; what it makes of
+the numbers there is dropped.
 """
 import functools
 import math
@@ -113,6 +113,7 @@ class Frame(NamedTuple):
 
     @property
     def inside(self):
+        """Whether all of them are places of x."""
         return self.start >= 0 and self.start + self.span <= self.X
 
 
@@ -124,8 +125,8 @@ def _frame(axes):
 
 
 def _copied(rows, cols, C):
-    """(Places in a line of what is read; what is copied of an image into a buffer with zeros around, as the last fields
-    of Sums; how many numbers that buffer holds). Where nothing reaches over the edge the image is read where it lies."""
+    """(Places in a line of what is read; what of an image is copied into a buffer with zeros around, as the last fields
+    of Sums; how many numbers that buffer holds). Where nothing reaches over an edge the image is read where it lies."""
     if rows.inside and cols.inside:
         return cols.X, (0,) * 6, 0
     (in_rows, of_rows), (in_cols, of_cols) = overlap(*rows), overlap(*cols)

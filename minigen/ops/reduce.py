@@ -61,7 +61,8 @@ def _sum(xp, x, axis, keepdims):
         if D > 1 and set(axes) == set(range(len(axes))):
             rows = x.reshape(-1, D)
             total = xp.sum_middle(_itself, rows[None])
-            return (_sum_rows(xp, rows) if total is None else total).reshape(_kept(x.shape, axis) if keepdims else x.shape[len(axes):])
+            total = _sum_rows(xp, rows) if total is None else total
+            return total.reshape(_kept(x.shape, axis) if keepdims else x.shape[len(axes):])
     return xp.sum(x, axis=axis, keepdims=keepdims)
 
 

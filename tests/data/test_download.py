@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from minigen import cache
 from minigen.data import DataError, download
 
 CONTENT = bytes(range(256)) * 1000
@@ -134,10 +135,10 @@ def test_interrupted_write_leaves_the_old_file(server, tmp_path, monkeypatch):
 
 def test_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert download.cache_folder() == tmp_path / "minigen"
+    assert cache.folder() == tmp_path / "minigen"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert download.cache_folder() == tmp_path / ".cache" / "minigen"
+    assert cache.folder() == tmp_path / ".cache" / "minigen"
 
 
 def test_is_intact(tmp_path):

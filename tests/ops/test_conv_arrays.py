@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 
 import minigen as mg
+from minigen.native import build
 from minigen.ops import conv_arrays
 from minigen.ops.conv_geometry import axes_over
 
 RNG = np.random.default_rng(3)
 NUMPY = mg.backend.get("numpy")
+
+
+@pytest.fixture(autouse=True, params=["by NumPy", "compiled"])
+def way(request, monkeypatch):
+    """Both ways to compute: on NumPy, and by compiled sums where there is a compiler."""
+    monkeypatch.setattr(build, "on", request.param == "compiled")
+    return request.param
+
+
 CASES = {                            # N, H, W, C, O, G, kernel, stride, padding, dilation
     "dense": (3, 7, 6, 4, 5, 1, (3, 3), 1, 1, 1),
     "stride": (3, 9, 8, 4, 4, 1, (4, 3), (2, 3), 2, 1),

@@ -28,19 +28,30 @@ def test_arrays_that_are_not_contiguous(monkeypatch):
     np.testing.assert_array_equal(x, np.full((4, 6), -0.5))
 
 
-def test_compiled_once_under_a_name_that_a_kernel_can_have():
+def test_a_backend_that_compiles_does_it_all():
     class Compiling(backend.NumpyBackend):
-        fuses = True
-        compiled = []
+        def in_place(self, function, *arrays, numbers=()):
+            called.append((function.__name__, len(arrays), numbers))
+            return True
+
+    called, x = [], np.ones((5, 4))
+    leak(Compiling(), (x, x), 0.5)
+    assert called == [("leak", 2, (0.5,))]
+    np.testing.assert_array_equal(x, np.ones((5, 4)))
+
+
+def test_cupy_compiles_once_under_a_name_that_a_kernel_can_have():
+    class Module:
+        fused = []
 
         def fuse(self, function):
-            self.compiled.append(function.__name__)
+            self.fused.append(function.__name__)
             return function
 
-    xp = Compiling()
-    xp.name = "compiling"
+    xp = backend.CupyBackend.__new__(backend.CupyBackend)              # no CuPy is needed for this
+    xp.module = Module()
     x, y = np.ones((5, 4)), np.full((5, 4), 3.0)
     for _ in range(2):
         leak(xp, (x, y), 0.5)
-    assert xp.compiled == ["leak"] and xp.compiled[0].isidentifier()
+    assert xp.module.fused == ["leak"] and "leak".isidentifier()
     np.testing.assert_array_equal(x, np.full((5, 4), 1 - 1.5 - 3.0))
