@@ -1,5 +1,5 @@
-// Products of matrices, and convolutions, which are such products too: of a matrix that is never written down, since its
-// numbers lie in x, and of q,
+// Products of matrices, and convolutions, which are such products too: of a matrix that is never written down, since
+// its numbers lie in x, and of q,
 //
 //     z[row_z[r] + o] = start + Σ_i x[row_x[r] + sum_x[i]] q[sum_q[i] + o].                                       (1)
 //
@@ -131,7 +131,7 @@ static void dots(const struct sums *s, const real *x, const real *q, const real 
         }
 }
 
-// ---- shared out over the crew (crew.c) -------------------------------------------------------------------------------
+// ---- shared out over the crew (crew.c) ------------------------------------------------------------------------------
 typedef void (*sharer)(void (*work)(void *, long), void *job, long parts, long threads);
 typedef void (*computer)(const struct sums *, const real *, const real *, const real *, real *, real *);
 enum cut { IMAGES, ROWS, COLUMNS };
@@ -174,8 +174,9 @@ static void do_part(void *given, long k) {
     }
 }
 
-// S sums over each of N images of x, all of which read it with the same zeros around; cut into parts by images, or where
-// S = 1 by rows or columns of z. Each part has `room` numbers to work in, and writes `apart` numbers after the last one.
+// S sums over each of N images of x, all of which read it with the same zeros around; cut into parts by images, or
+// where S = 1 by rows or columns of z. Each part has `room` numbers to work in, and writes `apart` numbers after the
+// last one.
 void over_images(sharer share, long threads, long parts, long cut, const struct sums *s, long S, long N, const real *x,
                  real *rooms, long room, const real *q, const real *b, real *z, long apart, long few) {
     struct job job = {s, S, N, parts, room, apart, x, q, b, rooms, z, few ? dots : product, cut};

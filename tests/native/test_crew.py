@@ -2,6 +2,7 @@
 import ctypes
 import os
 import threading
+import time
 
 import pytest
 
@@ -26,7 +27,10 @@ def test_every_part_is_done_once(share, parts, threads):
     assert done == [1] * parts
 
 
-def test_several_threads_take_part(share):
+@pytest.mark.parametrize("pause", [0, 0.2])
+def test_several_threads_take_part(share, pause):
+    """Also members that went to sleep."""
+    time.sleep(pause)
     meeting, who = threading.Barrier(3, timeout=20), set()
 
     def part(job, k):
