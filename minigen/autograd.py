@@ -51,7 +51,8 @@ def backpropagate(roots, cotangents, wanted=None, create_graph=False, retain_gra
             if type(target) is Node and target.serial >= until:
                 heapq.heappush(heap, (-target.serial, target))
         elif target in ours:
-            pending[target] = _added(pending[target], h)
+            if h.size < LARGE or not backend.of(h).in_place(_plus, pending[target], h):
+                pending[target] += h                     # add in place
             return
         else:
             pending[target], owned = pending[target] + h, not create_graph
@@ -89,13 +90,6 @@ def backpropagate(roots, cotangents, wanted=None, create_graph=False, retain_gra
         if wanted is None or leaf in keep:
             found[leaf] = g if create_graph or leaf in ours else g.copy()
     return found
-
-
-def _added(total, h):
-    """total + h, in place where total is an array and no scalar."""
-    if h.size < LARGE or not backend.of(total).in_place(_plus, total, h):
-        total += h
-    return total
 
 
 def _plus(xp, total, h):

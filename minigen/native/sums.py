@@ -22,8 +22,8 @@ from minigen.native.build import address
 
 IMAGES, ROWS, COLUMNS = range(3)          # how work is cut into parts
 LEAST = 1 << 15                           # multiplications, below which NumPy's product is as fast
+SHORT = 48                                # rows below which a part is not worth its thread
 DEEP = 8                                  # so many times longer must K be than M and N to be cut
-PIECES = 4                                # parts for each thread where it costs nothing, so that nobody waits long
 
 
 class Sums(ctypes.Structure):
@@ -79,6 +79,8 @@ def matmul(a, b, bias, threads):
     """a b + bias for a (…, M, K), b (…, K, N) with the same axes in front, or a (M, K) for all, and bias (N,) or None:
     (…, M, N). None if that is not for the code here: other types, small ones, or stacks that do not lie in memory step
     by step."""
+    if b.ndim == 1 and bias is None:
+        return _times_vector(a, b, threads)
     if a.dtype != b.dtype or b.ndim < 2 or a.ndim < 2 or a.shape[-1] != b.shape[-2]:
         return None
     (M, K), (*front, _, N) = a.shape[-2:], b.shape
@@ -98,6 +100,23 @@ def matmul(a, b, bias, threads):
         return z
     z = z.sum(axis=0)
     return z if bias is None else z + bias
+
+
+def _times_vector(a, b, threads):
+    """a b for contiguous matrices a (M, K) and a vector b (K,): (M,). The sums then run within vectors of L numbers."""
+    run = code(a.dtype.char) if a.ndim == 2 and a.size >= LEAST else None
+    if not run or a.dtype != b.dtype or a.shape[1:] != b.shape or a.shape[1] % run.L or not a.flags.c_contiguous:
+        return None
+    z = numpy.empty(len(a), a.dtype)
+    parts = max(1, min(threads, len(a) // SHORT))
+    run(_vector_plan(*a.shape), a, numpy.ascontiguousarray(b), _zeros(1, run.L, a.dtype.char), z, threads=threads,
+        parts=parts, cut=ROWS, few=True)
+    return z
+
+
+@functools.lru_cache(64)
+def _vector_plan(M, K):
+    return array([make(1, K * numpy.arange(M), numpy.arange(M), numpy.arange(K), numpy.arange(K))])
 
 
 @functools.lru_cache(64)
@@ -126,9 +145,9 @@ def _plan(run, M, K, a_strides, shape, b_strides, itemsize, threads):
     numbers = [stride // itemsize for stride in (*steps, *a_strides[-2:], *b_strides[-2:])]
     a_image, b_image, a_row, a_column, b_row, b_column = numbers
     columns, packed = -(-N // run.wide), b_column != 1 or N % run.L or (b_row * itemsize >= 1024 and M > 32)
-    cut, images, parts = ROWS, batch, max(1, min(threads if packed else PIECES * threads, M // 48))
+    cut, images, parts = ROWS, batch, max(1, min(threads, M // SHORT))
     if batch >= threads:
-        cut, parts = IMAGES, min(batch, PIECES * threads)
+        cut, parts = IMAGES, threads
     elif batch == 1 and K >= DEEP * max(M, N) and K % threads == 0:
         cut, images, parts = IMAGES, threads, threads
         K //= threads

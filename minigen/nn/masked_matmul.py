@@ -41,14 +41,18 @@ def _strips(mask):
     return tuple(found) if area <= WORTH * mask.size else (((0, rows), (0, columns)),)
 
 
+def _times(xp, x, y, out=None):
+    return xp.multiply(x, y, out=out)
+
+
 @primitive
 def masked_matmul(xp, x, W, mask, *, parts):
     """x (W ⊙ M), Eq. (1): (N, in), (in, out) → (N, out). ``parts`` are the `strips` of the mask."""
     if len(parts[0]) == 1:
-        return xp.matmul(x, W * mask)
+        return xp.matmul(x, xp.elementwise(_times, W, mask))
     y = xp.zeros((x.shape[0], W.shape[1]), dtype=x.dtype)
     for (r, s), (a, b) in parts[0]:
-        y[:, a:b] = xp.matmul(x[:, r:s], W[r:s, a:b] * mask[r:s, a:b])
+        y[:, a:b] = xp.matmul(x[:, r:s], xp.elementwise(_times, W[r:s, a:b], mask[r:s, a:b]))
     return y
 
 
@@ -61,10 +65,10 @@ masked_matmul.vjp(lambda g, W, mask, parts: masked_matmul(g, W.T, mask.T, parts[
 def masked_outer(xp, x, g, mask, *, parts):
     """M ⊙ (xᵀ g): (N, in), (N, out) → (in, out)."""
     if len(parts[0]) == 1:
-        return xp.matmul(x.T, g) * mask
+        return xp.elementwise(_times, xp.matmul(x.T, g), mask)
     out = xp.zeros((x.shape[1], g.shape[1]), dtype=x.dtype)
     for (r, s), (a, b) in parts[0]:
-        xp.multiply(xp.matmul(x[:, r:s].T, g[:, a:b]), mask[r:s, a:b], out=out[r:s, a:b])
+        out[r:s, a:b] = xp.elementwise(_times, xp.matmul(x[:, r:s].T, g[:, a:b]), mask[r:s, a:b])
     return out
 
 

@@ -53,7 +53,11 @@ logit.vjp(lambda g, x: g / (x * (1 - x)))
 @primitive
 def softplus(xp, x):
     """log(1 + eˣ); f′ = σ(x)."""
-    return xp.log1p(_exp_minus_abs(xp, x)) + xp.maximum(x, 0)                 # Eq. (1)
+    return xp.elementwise(_softplus, x)
+
+
+def _softplus(xp, x, out=None):
+    return xp.add(xp.log1p(_exp_minus_abs(xp, x)), xp.maximum(x, 0), out=out)           # Eq. (1)
 
 
 softplus.vjp(lambda g, out: -g * expm1(-out))                                 # Eq. (2)
